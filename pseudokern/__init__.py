@@ -1,0 +1,1 @@
+"""A simulated Linux kernel, its interrupt half, whose /proc and /sys can be mounted."""

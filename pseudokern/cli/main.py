@@ -1,0 +1,106 @@
+"""Parse the command line, run a command, turn failures into one line and an exit status.
+
+0: it worked. 1: it did not, for a reason that is told in one line. 2: the command line or a
+machine file is wrong.
+
+A command's module is imported only when it is typed: boot needs a hundred times what machines
+does, and shells ask for --help a lot.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pseudokern.machine.problems import DescriptionErrors
+
+DEFAULT_DIRECTORY = Path("mountpoint")  # in the current directory
+
+FAILED = 1
+MISUSED = 2
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+# The commands, with the line that --help prints, so that --help need not import them.
+COMMANDS = {
+    "boot": "Boot a machine and mount its /proc and /sys.",
+    "halt": "Shut a machine down and unmount it.",
+    "machines": "List the machines that can be booted by name.",
+    "check": "Report every problem of machine files.",
+}
+
+
+class Commands(click.Group):
+    """The commands, each in a module of its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"pseudokern.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, invoke_without_command=True)
+@click.pass_context
+def pseudokern(context: click.Context) -> None:
+    """Boot a simulated Linux kernel and use its interrupts with ordinary tools.
+
+    \b
+        pseudokern boot laptop
+        watch -n 0.5 cat mountpoint/proc/interrupts
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    try:
+        status = pseudokern.main(arguments, prog_name="pseudokern", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except DescriptionErrors as error:
+        complain(str(error))
+        return MISUSED
+    except click.UsageError as error:
+        complain(_usage(error))
+        return MISUSED
+    except click.ClickException as error:
+        complain(error.format_message())
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (| head). Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def complain(text: str) -> None:
+    """Print lines that say where, what, and what to do."""
+    click.echo(text, err=True)
+
+
+def _usage(error: click.UsageError) -> str:
+    """click's message in our words: lower case, no full stop, what to do."""
+    path = error.ctx.command_path if error.ctx is not None else "pseudokern"
+    text = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        text = f"unknown option {error.option_name}"
+        if error.possibilities:
+            text += f"; did you mean {' or '.join(error.possibilities)}?"
+    elif isinstance(error, click.BadParameter) and error.param is not None and error.message:
+        joint = " " if error.message.startswith("is ") else ": "
+        text = f"{error.param.opts[0]}{joint}{error.message}"
+    text = f"{path}: {text[:1].lower()}{text[1:]}".rstrip(".")
+    return text if ";" in text else f"{text}; see: {path} --help"

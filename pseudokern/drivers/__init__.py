@@ -1,0 +1,1 @@
+"""Devices with their drivers; a user's own looks exactly the same."""

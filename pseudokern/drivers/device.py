@@ -1,0 +1,113 @@
+"""Be a device with its driver: what every one of them has in common.
+
+A driver declares the KEYS that a machine file may set, and what it does when it is probed:
+
+    class Doorbell(Device):
+        KEYS = {"gsi": Key(Gsi(), default=10), "rate": Key(Rate(), default="1 Hz")}
+
+        def probe(self) -> None:
+            self.request_irq(self.irq_of_pin(self.options["gsi"]), self.rung, name=self.name)
+            self.traffic(self.options["rate"], [self.press])
+
+        def press(self, now_ns: int) -> None:
+            self.pulse(self.options["gsi"])
+
+        def rung(self) -> IrqReturn:
+            return IrqReturn.HANDLED
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from pseudokern.drivers.keys import PCI_KEYS, Key
+from pseudokern.drivers.traffic import PoissonTraffic, Target
+from pseudokern.hw.pci import Bdf, PciFunction
+from pseudokern.irq.action import IrqAction
+from pseudokern.irq.desc import Irq, IrqDesc
+from pseudokern.irq.flags import Irqf, IrqReturn
+from pseudokern.irq.manage import request_irq
+from pseudokern.x86.pc import Pc
+
+__all__ = ["Device", "IrqReturn", "Irqf", "PciDevice"]
+
+
+class Device:
+    """A device of a machine. Its methods run in interrupt context, or at boot."""
+
+    KEYS: ClassVar[Mapping[str, Key]] = {}
+    BEFORE_PROC: ClassVar[bool] = False  # probed before /proc/irq is made, as the timer is
+
+    def __init__(self, pc: Pc, name: str, options: Mapping[str, Any]) -> None:
+        self.pc = pc
+        self.kernel = pc.kernel
+        self.name = name
+        self.options = options
+        self._streams = 0
+
+    def plug(self) -> None:
+        """Appear on the bus, before any driver is probed."""
+
+    def probe(self) -> None:
+        """Find the device, request its interrupts, start its traffic."""
+
+    def request_irq(
+        self,
+        irq: Irq,
+        handler: Callable[[], IrqReturn],
+        *,
+        name: str,
+        flags: int = Irqf.NONE,
+        cost_ns: int | None = None,
+    ) -> IrqAction:
+        """request_irq() with this device as dev_id; errno as there."""
+        return request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
+
+    def pulse(self, irq: Irq) -> None:
+        """Raise an ISA interrupt: one edge on its pin."""
+        pin = self.pc.gsis.pin_of_irq(irq)
+        pin.ioapic.pulse(pin.number)
+
+    def traffic(self, rate_hz: float, targets: list[Target]) -> PoissonTraffic:
+        """Call each of targets rate_hz times a second, at random times, from now on."""
+        self._streams += 1
+        chance = self.kernel.chance(f"{self.name}/{self._streams}")
+        stream = PoissonTraffic(self.kernel.timeline, chance)
+        stream.set(rate_hz, targets)
+        return stream
+
+
+class PciDevice(Device):
+    """A device with one PCI function."""
+
+    KEYS: ClassVar[Mapping[str, Key]] = PCI_KEYS
+    IDENTITY: ClassVar[tuple[int, int, int]] = (0x1234, 0x11E8, 0x00FF00)
+    DRIVER: ClassVar[str] = ""  # as /sys/bus/pci/drivers names it
+
+    function: PciFunction
+
+    def plug(self) -> None:
+        vendor, device, pci_class = self.identity
+        options = self.options
+        self.function = PciFunction(
+            bdf=Bdf(options["bdf"]),
+            vendor=vendor if options["vendor"] is None else options["vendor"],
+            device=device if options["device"] is None else options["device"],
+            pci_class=pci_class if options["class"] is None else options["class"],
+            node=options["node"],
+            gsi=options["gsi"] or 0,
+        )
+        self.pc.pci.add(self.function)
+
+    def enable(self) -> IrqDesc | None:
+        """Take the function into use; the interrupt of its INTx line, if it has one."""
+        self.function.driver = self.driver_name
+        return self.pc.pci.enable(self.function)
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Vendor, device and class, unless the machine file says otherwise."""
+        return self.IDENTITY
+
+    @property
+    def driver_name(self) -> str:
+        return self.DRIVER

@@ -1,0 +1,445 @@
+"""Say what a device may be told in a machine file, and read it.
+
+A driver declares its keys, and the machine file is checked against them before anything boots:
+
+    KEYS = {
+        **PCI_KEYS,
+        "queues": Key(Integer(1, 256), default=1, doc="receive queues, one vector each"),
+        "rate": Key(OneOrEach(Rate()), per="queues", default="0 Hz", doc="frames per queue"),
+    }
+
+A default is written as a user would write it, and read by the same code; None means that the key
+was left out. Bad text never raises: it is given back as Problems, so that a file's every mistake
+can be told in one go.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Literal, Protocol, TypeVar
+
+from pseudokern.kernel.cpumask import cpulist_format, cpulist_parse
+from pseudokern.sim.quantity import (
+    QuantityError,
+    parse_duration_ns,
+    parse_rate_hz,
+    parse_share,
+    parse_size_kb,
+)
+
+NR_CPUS = 8192  # CONFIG_NR_CPUS of distributions' kernels: what a CPU list may name at all
+FASTEST_HZ = 10_000_000.0  # ten times what one CPU can handle when it does nothing else
+LAST_SLOT = 31
+PIRQ_A_GSI = 16
+PIRQ_E_GSI = 20
+FIRST_CHIPSET_SLOT = 25
+
+T = TypeVar("T")
+
+_BDF = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a value, worded to follow the name of its key, and what to do."""
+
+    what: str
+    hint: str = ""
+
+
+class Problems(tuple[Problem, ...]):
+    """What a kind gives instead of a value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the machine has, for the values that refer to it."""
+
+    cpus: int
+    nodes: int
+    gsis: int
+
+
+class Kind(Protocol):
+    """How a value is written in a machine file.
+
+    Those without a parameter are plain classes: a dataclass costs a millisecond at each start.
+    """
+
+    def parse(self, value: object, limits: Limits) -> object:
+        """The value, or Problems."""
+        ...
+
+
+Derive = Callable[[Limits, Mapping[str, object]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a device: how it is written, and what it is when it is left out.
+
+    per names an earlier key that counts something; a list then has as many items as that says.
+    derive gives the default where it depends on the machine or on the keys before this one.
+    """
+
+    kind: Kind
+    default: object = None
+    required: bool = False
+    per: str = ""
+    derive: Derive | None = None
+    doc: str = ""
+
+    def parse(self, value: object, limits: Limits, parsed: Mapping[str, object]) -> object:
+        """Read value into what the driver sees, or Problems. parsed: the keys before this one."""
+        result = self.kind.parse(value, limits)
+        count = parsed.get(self.per) if self.per else None
+        if isinstance(result, Each) and isinstance(count, int):
+            return result.items * count
+        if isinstance(result, Each):
+            return result.items
+        if isinstance(result, tuple) and not isinstance(result, Problems):
+            return self._check_count(result, count)
+        return result
+
+    def parse_default(self, limits: Limits, parsed: Mapping[str, object]) -> object:
+        """What the driver sees if the file says nothing."""
+        default = self.default if self.derive is None else self.derive(limits, parsed)
+        return None if default is None else self.parse(default, limits, parsed)
+
+    def _check_count(self, items: tuple[object, ...], count: object) -> object:
+        if not isinstance(count, int) or len(items) == count or not items:
+            return items
+        return _problem(
+            f"has {plural(len(items), 'item')}, but {self.per} is {count}",
+            f"give one for each of the {self.per}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One value that stands for every item of a list; Key.parse() multiplies it."""
+
+    items: tuple[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number from minimum to maximum. why: who says so, for the error message."""
+
+    minimum: int = 0
+    maximum: int = 2**31 - 1
+    why: str = ""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return _mistyped(value, "a whole number", "write it without quotes, like 4")
+        if value < self.minimum:
+            return _problem(f"is {value}, but must be at least {self.minimum}", self.why)
+        if value > self.maximum:
+            return _problem(f"is {value}, but must be at most {self.maximum}", self.why)
+        return value
+
+
+class Flag:
+    """true or false."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if isinstance(value, bool):
+            return value
+        return _mistyped(value, "true or false", "write it without quotes")
+
+
+class Text:
+    """Any text of one line."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, str):
+            return _mistyped(value, "text", "put it in quotes")
+        if not value.isprintable():
+            return _problem("has characters that cannot be printed", "write it on one line")
+        return value
+
+
+class Name:
+    """A word that can stand in /proc/interrupts and be a file's name."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, str):
+            return _mistyped(value, "a name", 'put it in quotes, like "eth0"')
+        if not _NAME.fullmatch(value):
+            return _problem(
+                f'is "{value}", which cannot be a file\'s name',
+                "use letters, digits and . _ : @ -, at most 63 of them",
+            )
+        return value
+
+
+class Choice:
+    """One of a few words or numbers."""
+
+    __slots__ = ("choices",)
+
+    def __init__(self, *choices: str | int) -> None:
+        self.choices = choices
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, bool) and value in self.choices:
+            return value
+        known = f"use {', '.join(quoted(choice) for choice in self.choices)}"
+        similar = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+        return _problem(f"is {quoted(value)}", f"{similar} {known}" if similar else known)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something happens, such as "20 kHz", "3/s" or 0; events per second."""
+
+    maximum_hz: float = FASTEST_HZ
+
+    def parse(self, value: object, limits: Limits) -> object:
+        rate_hz = _parse_quantity(value, parse_rate_hz, "20 kHz")
+        if isinstance(rate_hz, float) and rate_hz > self.maximum_hz:
+            return _problem(
+                f"is {quoted(value)}, faster than any CPU can follow",
+                f'use at most "{self.maximum_hz / 1e6:g} MHz"',
+            )
+        return rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long something takes, such as "250ms" or "10 us"; whole nanoseconds."""
+
+    maximum_ns: int = 10**18
+
+    def parse(self, value: object, limits: Limits) -> object:
+        duration_ns = _parse_quantity(value, parse_duration_ns, "10 us")
+        if isinstance(duration_ns, int) and duration_ns > self.maximum_ns:
+            return _problem(
+                f"is {quoted(value)}", f'use at most "{self.maximum_ns / 1_000_000:g} ms"'
+            )
+        return duration_ns
+
+
+class Share:
+    """A part of the whole, such as "12%"; a number from 0 to 1."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        return _parse_quantity(value, parse_share, "12%")
+
+
+class Size:
+    """An amount of memory, such as "512 KB"; units of 1024 bytes."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        return _parse_quantity(value, parse_size_kb, "512 KB")
+
+
+class CpuList:
+    """CPUs of this machine, such as "0-3,8"; a mask."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, str):
+            return _mistyped(value, "a CPU list", 'put it in quotes, like "0-3,8"')
+        try:
+            # N is the last CPU, as in smp_affinity_list, so try with this machine's number first.
+            mask = cpulist_parse(value.encode(), limits.cpus)
+        except OSError:
+            try:
+                mask = cpulist_parse(value.encode(), NR_CPUS)
+            except OSError:
+                return _problem(f'is "{value}", not a CPU list', 'write it like "0-3,8"')
+        if missing := mask >> limits.cpus << limits.cpus:
+            one = missing.bit_count() == 1
+            return _problem(
+                f"names {'CPU' if one else 'CPUs'} {cpulist_format(missing)}, "
+                f"but the machine has {cpus_text(limits.cpus)}"
+            )
+        if not mask:
+            return _problem(f'is "{value}", which names no CPU', 'write it like "0-3,8"')
+        return mask
+
+
+class Bdf:
+    """A PCI address, such as "00:03.0"; always with its domain, as /sys writes it."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, str):
+            return _mistyped(value, "a PCI address", 'put it in quotes, like "00:03.0"')
+        match = _BDF.fullmatch(value.lower())
+        if match is None:
+            return _problem(
+                f'is "{value}", not a PCI address', 'write bus:slot.function, like "00:03.0"'
+            )
+        if int(match[3], 16) > LAST_SLOT:
+            return _problem(f'is "{value}", but a bus has the slots 00 to 1f')
+        return f"{match[1] or '0000'}:{match[2]}:{match[3]}.{match[4]}"
+
+
+@dataclass(frozen=True, slots=True)
+class HexId:
+    """A number as /sys writes it, such as "0x8086"."""
+
+    bits: int = 16
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, str):
+            return _mistyped(value, "a hexadecimal number", 'put it in quotes, like "0x8086"')
+        if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}", value):
+            return _problem(f'is "{value}", not a hexadecimal number', 'write it like "0x8086"')
+        number = int(value, 16)
+        if number >> self.bits:
+            return _problem(f'is "{value}", but has room for {self.bits // 4} digits only')
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Gsi:
+    """An I/O APIC line, counted through all I/O APICs; trigger and shared: how it is used.
+
+    A driver that has keys "trigger" or "shared" lets the file decide those.
+    """
+
+    minimum: int = 0
+    trigger: Literal["edge", "level"] = "edge"
+    shared: bool = False
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return _mistyped(value, "a line's number", "write it without quotes, like 16")
+        if not self.minimum <= value < limits.gsis:
+            return _problem(
+                f"is {value}, which is no line of an I/O APIC that it can use",
+                f"choose {self.minimum}-{limits.gsis - 1}, or give the machine more ioapics",
+            )
+        return value
+
+
+class Node:
+    """A NUMA node of this machine; -1 for none, as in /sys."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return _mistyped(value, "a node's number", "write it without quotes, like 0")
+        if not -1 <= value < limits.nodes:
+            have = "node 0" if limits.nodes == 1 else f"nodes 0-{limits.nodes - 1}"
+            return _problem(f"is {value}, but the machine has {have}", "use -1 for none")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """Several values of one kind; a tuple."""
+
+    kind: Kind
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, list | tuple):
+            return _mistyped(value, "a list", "put it in [ ]")
+        items = [self.kind.parse(item, limits) for item in value]
+        problems = [
+            Problem(f"[{index}] {problem.what}", problem.hint)
+            for index, item in enumerate(items)
+            if isinstance(item, Problems)
+            for problem in item
+        ]
+        return Problems(problems) if problems else tuple(items)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrEach:
+    """One value for all, or a list with one for each of Key.per; always a tuple."""
+
+    kind: Kind
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if isinstance(value, list | tuple):
+            return ListOf(self.kind).parse(value, limits)
+        item = self.kind.parse(value, limits)
+        return item if isinstance(item, Problems) else Each((item,))
+
+
+def intx_line(limits: Limits, parsed: Mapping[str, object]) -> object:
+    """The line to which a Q35 board wires INTA# of a slot; None if it has no I/O APIC pin for it.
+
+    Slots take PIRQ E to H in turn (GSI 20 to 23), the chipset's own functions PIRQ A (GSI 16).
+    """
+    bdf = parsed.get("bdf")
+    if not isinstance(bdf, str):
+        return None
+    slot = int(bdf[8:10], 16)
+    return PIRQ_A_GSI if slot >= FIRST_CHIPSET_SLOT else PIRQ_E_GSI + slot % 4
+
+
+PCI_KEYS: Mapping[str, Key] = {
+    "bdf": Key(Bdf(), doc="PCI address; the next free slot if left out"),
+    "node": Key(Node(), default=-1, doc="NUMA node it is plugged into, -1 for none"),
+    "gsi": Key(
+        Gsi(minimum=PIRQ_A_GSI, trigger="level", shared=True),
+        derive=intx_line,
+        doc="I/O APIC line of its INTx pin; as a Q35 board wires the slot if left out",
+    ),
+    "vendor": Key(HexId(16), doc="PCI vendor; the driver knows one"),
+    "device": Key(HexId(16), doc="PCI device; the driver knows one"),
+    "class": Key(HexId(24), doc="PCI class; the driver knows one"),
+}
+
+
+def did_you_mean(word: object, known: Iterable[str | int]) -> str:
+    """A hint with the known word that looks like this one, or nothing."""
+    import difflib  # 10 ms that only a mistake should cost
+
+    close = difflib.get_close_matches(str(word), [str(choice) for choice in known], n=1)
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def quoted(value: object) -> str:
+    """A value as it stands in the file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"' if value.isprintable() else ascii(value)
+    return str(value) if isinstance(value, int | float) else f"a {_TOML_TYPES[type(value)]}"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+_TOML_TYPES: Mapping[type, str] = {
+    list: "list",
+    dict: "table",
+    datetime: "date",
+    date: "date",
+    time: "time of day",
+}
+
+
+def _parse_quantity(value: object, parse: Callable[[str], T], example: str) -> T | Problems:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value != 0:
+            return _problem(f"is {value}, a number without a unit", f'write it like "{example}"')
+        value = "0"
+    if not isinstance(value, str):
+        return _mistyped(value, "a quantity", f'write it like "{example}"')
+    try:
+        return parse(value)
+    except QuantityError as error:
+        return _problem(error.what, error.hint)
+
+
+def _mistyped(value: object, wanted: str, hint: str) -> Problems:
+    return _problem(f"is {quoted(value)}, but must be {wanted}", hint)
+
+
+def _problem(what: str, hint: str = "") -> Problems:
+    return Problems([Problem(what, hint)])
+
+
+def cpus_text(count: int) -> str:
+    """CPUs 0-7, for messages."""
+    return "CPU 0 only" if count == 1 else f"CPUs 0-{count - 1}"

@@ -1,0 +1,129 @@
+"""Be a network card with many queues, each with an MSI-X interrupt of its own.
+
+Frames arrive at random times, a rate for every queue. A frame interrupts unless the queue is
+being polled already; the handler schedules NAPI, which polls in the NET_RX softirq.
+
+Not modelled yet: flows, RSS, coalescing, rings that overflow, transmission.
+"""
+
+from collections.abc import Callable
+
+from pseudokern.drivers.device import IrqReturn, PciDevice
+from pseudokern.drivers.keys import (
+    PCI_KEYS,
+    Choice,
+    CpuList,
+    Duration,
+    Integer,
+    Key,
+    ListOf,
+    OneOrEach,
+    Rate,
+)
+from pseudokern.drivers.nic_styles import STYLES, Style, Vector
+from pseudokern.drivers.traffic import Target
+from pseudokern.hw.msi import MsiVector
+from pseudokern.hw.msix import MsixEntry
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.manage import irq_set_affinity_and_hint
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.napi import Napi
+from pseudokern.x86.msi_chip import message_of
+
+MAX_QUEUES = 256
+
+
+class RxQueue:
+    """One receive queue: the frames that wait, and the message that says so."""
+
+    __slots__ = ("_kernel", "_message", "frames", "napi", "waiting")
+
+    def __init__(self, kernel: Kernel, message: MsixEntry | MsiVector) -> None:
+        self.waiting = 0
+        self.frames = 0
+        self.napi = Napi(self.poll)
+        self._kernel = kernel
+        self._message = message
+
+    def receive(self, now_ns: int) -> None:
+        """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
+        self.waiting += 1
+        if not self.napi.scheduled:
+            self._message.trigger(now_ns)
+
+    def interrupt(self) -> IrqReturn:
+        self.napi.schedule(self._kernel.this)
+        return IrqReturn.HANDLED
+
+    def poll(self, weight: int) -> int:
+        taken = self.waiting if self.waiting < weight else weight
+        self.waiting -= taken
+        self.frames += taken
+        return taken
+
+
+class Nic(PciDevice):
+    """A multi-queue network card."""
+
+    KEYS = {
+        **PCI_KEYS,
+        "style": Key(Choice(*STYLES), default="igb", doc="whose driver names the vectors"),
+        "queues": Key(Integer(1, MAX_QUEUES), default=1, doc="receive queues, one vector each"),
+        "rate": Key(OneOrEach(Rate()), per="queues", default=0, doc="frames a second per queue"),
+        "affinity": Key(ListOf(CpuList()), per="queues", default=(), doc="CPUs of each queue"),
+        "handler": Key(Duration(), doc="CPU time of the interrupt handler"),
+    }
+
+    queues: list[RxQueue]
+
+    @property
+    def style(self) -> Style:
+        return STYLES[self.options["style"]]
+
+    @property
+    def driver_name(self) -> str:
+        return self.style.driver
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        return self.style.identity
+
+    def probe(self) -> None:
+        self.enable()
+        vectors = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
+        descs = self.pc.pci.alloc_msix(self.function, len(vectors))
+        self.queues = []
+        for vector, desc in zip(vectors, descs, strict=True):
+            self._request(vector, desc)
+            self._hint(vector, desc)
+        self._start_traffic()
+
+    def _request(self, vector: Vector, desc: IrqDesc) -> None:
+        handler: Callable[[], IrqReturn] = _nothing_to_do
+        if vector.receives:
+            queue = RxQueue(self.kernel, message_of(desc))
+            self.queues.append(queue)
+            handler = queue.interrupt
+        self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
+
+    def _hint(self, vector: Vector, desc: IrqDesc) -> None:
+        """Say where the vector should go: as the file says, else as the driver would."""
+        if not vector.belongs_to_queue:
+            return
+        wanted = self.options["affinity"]
+        if wanted:
+            irq_set_affinity_and_hint(desc, wanted[vector.queue])
+        elif self.style.hints:
+            irq_set_affinity_and_hint(desc, 1 << vector.queue % self.kernel.online.bit_count())
+
+    def _start_traffic(self) -> None:
+        """One stream for all queues that have the same rate."""
+        by_rate: dict[float, list[Target]] = {}
+        for queue, rate_hz in zip(self.queues, self.options["rate"], strict=True):
+            by_rate.setdefault(rate_hz, []).append(queue.receive)
+        for rate_hz, targets in by_rate.items():
+            self.traffic(rate_hz, targets)
+
+
+def _nothing_to_do() -> IrqReturn:
+    return IrqReturn.HANDLED

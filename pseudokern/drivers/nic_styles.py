@@ -1,0 +1,75 @@
+"""Name and order the vectors of a network card as its Linux driver does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+OTHER = -1  # a vector that belongs to no queue: link changes, commands
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One vector of a card: its action's name, its queue or OTHER, and whether frames use it."""
+
+    name: str
+    queue: int
+    receives: bool = False
+
+    @property
+    def belongs_to_queue(self) -> bool:
+        return self.queue != OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a driver lays out its vectors. hints: it asks for queue n to go to CPU n."""
+
+    driver: str
+    identity: tuple[int, int, int]
+    vectors: Callable[[str, str, int], list[Vector]]
+    hints: bool = False
+
+
+def _e1000e(name: str, _bdf: str, _queues: int) -> list[Vector]:
+    return [
+        Vector(f"{name}-rx-0", 0, receives=True),
+        Vector(f"{name}-tx-0", 0),
+        Vector(name, OTHER),
+    ]
+
+
+def _vmxnet3(name: str, _bdf: str, queues: int) -> list[Vector]:
+    rxtx = [Vector(f"{name}-rxtx-{n}", n, receives=True) for n in range(queues)]
+    return [*rxtx, Vector(f"{name}-event-{queues}", OTHER)]
+
+
+def _virtio_net(name: str, _bdf: str, queues: int) -> list[Vector]:
+    vectors = [Vector(f"{name}-config", OTHER)]
+    for n in range(queues):
+        vectors.append(Vector(f"{name}-input.{n}", n, receives=True))
+        vectors.append(Vector(f"{name}-output.{n}", n))
+    return vectors
+
+
+def _ice(name: str, bdf: str, queues: int) -> list[Vector]:
+    rxtx = [Vector(f"ice-{name}-TxRx-{n}", n, receives=True) for n in range(queues)]
+    return [Vector(f"ice-{bdf}:misc", OTHER), *rxtx]
+
+
+def _igb(name: str, _bdf: str, queues: int) -> list[Vector]:
+    rxtx = [Vector(f"{name}-TxRx-{n}", n, receives=True) for n in range(queues)]
+    return [Vector(name, OTHER), *rxtx]
+
+
+def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
+    completions = [Vector(f"mlx5_comp{n}@pci:{bdf}", n, receives=True) for n in range(queues)]
+    return [Vector(f"mlx5_async0@pci:{bdf}", OTHER), *completions]
+
+
+STYLES = {
+    "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e),
+    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3),
+    "virtio-net": Style("virtio-pci", (0x1AF4, 0x1000, 0x020000), _virtio_net, hints=True),
+    "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True),
+    "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
+    "mlx5": Style("mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True),
+}

@@ -1,0 +1,108 @@
+"""Keep the CPUs busy as ordinary programs do, with the interrupts that this brings.
+
+Each CPU runs a program for a while and sleeps for a while. Some of the programs are woken by
+another CPU, which interrupts (RES). Sometimes a program unmaps memory that others have seen (TLB,
+CAL), or calls a function elsewhere (CAL). While a program runs the CPU ticks (LOC).
+"""
+
+from collections.abc import Callable
+
+from pseudokern.drivers.traffic import PoissonTraffic
+from pseudokern.kernel.cpumask import CpuMask, cpus_of
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.timer import Timer
+from pseudokern.sim.alarm import Alarm
+from pseudokern.x86.pc import Pc
+
+HOUSEKEEPING_HZ = 1  # vmstat_update() and its like: about once a second on every CPU
+
+
+class Programs:
+    """The load of a machine: user and wakeups are shares, tlb_hz and call_hz rates of all CPUs."""
+
+    def __init__(
+        self,
+        pc: Pc,
+        *,
+        user: float,
+        burst_ns: int,
+        wakeups: float,
+        tlb_hz: float,
+        call_hz: float,
+    ) -> None:
+        self._pc = pc
+        self._kernel = pc.kernel
+        self._user = user
+        self._burst_ns = burst_ns
+        self._wakeups = wakeups
+        self._chance = pc.kernel.chance("programs")
+        self._alarms: list[Alarm] = []
+        for this in pc.kernel.cpus:
+            self._alarms.append(Alarm(pc.kernel.timeline, self._switcher(this)))
+            self._keep_house(this)
+        if user > 0:
+            for cpu in cpus_of(pc.kernel.online):
+                self._alarms[cpu].set(self._sleep_end_ns())
+        timeline = pc.kernel.timeline
+        PoissonTraffic(timeline, pc.kernel.chance("programs/tlb")).set(tlb_hz, [self._unmap])
+        PoissonTraffic(timeline, pc.kernel.chance("programs/call")).set(call_hz, [self._call])
+
+    def _switcher(self, this: PerCpu) -> Callable[[], None]:
+        def switch() -> None:
+            this.context_switches += 1
+            if this.is_idle:
+                self._wake(this)
+            else:
+                self._sleep(this)
+
+        return switch
+
+    def _wake(self, this: PerCpu) -> None:
+        now_ns = self._kernel.timeline.now_ns
+        this.user_since_ns = now_ns
+        if self._chance.random.random() < self._wakeups:
+            self._pc.smp.send_reschedule(this.cpu)
+        self._pc.apic_timers.ticks.leave_idle(this)
+        self._alarms[this.cpu].set(now_ns + self._chance.exponential_ns(self._burst_ns))
+
+    def _sleep(self, this: PerCpu) -> None:
+        this.user_ns += self._kernel.timeline.now_ns - this.user_since_ns
+        this.user_since_ns = -1
+        self._alarms[this.cpu].set(self._sleep_end_ns())
+
+    def _sleep_end_ns(self) -> int:
+        mean_ns = self._burst_ns * (1 - self._user) / self._user
+        return self._kernel.timeline.now_ns + self._chance.exponential_ns(max(mean_ns, 1))
+
+    def _keep_house(self, this: PerCpu) -> None:
+        """A timer of the kernel itself, about once a second; CPUs do it at different times."""
+        period = self._kernel.hz // HOUSEKEEPING_HZ
+
+        def again() -> None:
+            wheel.mod_timer(timer, self._kernel.jiffies + period, this.cpu)
+
+        wheel, timer = self._pc.timers, Timer(again)
+        if self._kernel.online >> this.cpu & 1:
+            first = self._kernel.jiffies + 1 + self._chance.random.randrange(period)
+            wheel.mod_timer(timer, first, this.cpu)
+
+    def _others(self) -> CpuMask:
+        """All CPUs but the one, drawn, that does something to them."""
+        online = self._kernel.online
+        cpu = self._chance.random.choice(list(cpus_of(online)))
+        return online & ~(1 << cpu)
+
+    def _unmap(self, _now_ns: int) -> None:
+        others = self._others()
+        self._pc.smp.flush_tlb(self._busy(others))
+
+    def _call(self, _now_ns: int) -> None:
+        others = self._others()
+        if others:
+            target = self._chance.random.choice(list(cpus_of(others)))
+            self._pc.smp.call_function(1 << target, lambda _this: None)
+
+    def _busy(self, mask: CpuMask) -> CpuMask:
+        """Idle CPUs forget their translations lazily: only running ones are interrupted."""
+        busy = sum(1 << cpu for cpu in cpus_of(mask) if not self._kernel.cpus[cpu].is_idle)
+        return busy or mask & -mask

@@ -1,0 +1,89 @@
+"""Find the class of a driver: one of ours by its module, a user's own by its file."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from pseudokern.drivers.device import Device, PciDevice
+from pseudokern.drivers.keys import did_you_mean
+
+PACKAGE = "pseudokern.drivers"
+_HERE = Path(__file__).parent
+_NOT_DRIVERS = {
+    "__init__",
+    "device",
+    "intx",
+    "keys",
+    "nic_styles",
+    "programs",
+    "registry",
+    "test_lines",
+    "traffic",
+}
+
+
+def find_driver(name: str, base_dir: Path) -> type[Device]:
+    """The driver that name stands for: "pseudokern.drivers.nic", or "./card.py" from base_dir.
+
+    LookupError(what, hint)  there is none, or more than one
+    """
+    module = _load_file(name, base_dir) if name.endswith(".py") else _import(name)
+    drivers = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Device)
+        and value not in (Device, PciDevice)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    ]
+    if len(drivers) != 1:
+        what = f'driver "{name}" has {len(drivers)} classes that are a Device'
+        raise LookupError(what, "it needs exactly one; begin the others' names with _")
+    return drivers[0]
+
+
+def names() -> list[str]:
+    """Our own drivers."""
+    stems = sorted(path.stem for path in _HERE.glob("*.py"))
+    return [f"{PACKAGE}.{stem}" for stem in stems if stem not in _NOT_DRIVERS]
+
+
+def _import(name: str) -> ModuleType:
+    known = names()
+    if name not in known:
+        hint = did_you_mean(name, known) or "write the path of your own as ./NAME.py"
+        raise LookupError(f'unknown driver "{name}"', hint)
+    return importlib.import_module(name)
+
+
+def _load_file(name: str, base_dir: Path) -> ModuleType:
+    path = (base_dir / name).resolve()
+    module_name = f"pseudokern_user_driver_{abs(hash(str(path))):x}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise LookupError(f'driver "{name}" is not there', f"it would be {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        line = getattr(error, "lineno", None) or _line_in(error, path)
+        what = f'driver "{name}", line {line}: {type(error).__name__}: {error}'
+        raise LookupError(what, "mend it") from None
+    return module
+
+
+def _line_in(error: Exception, path: Path) -> int:
+    """The last line of path that the error came through."""
+    line, frame = 0, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == str(path):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line

@@ -1,0 +1,40 @@
+"""Be an old network card: one queue, one INTx line.
+
+Follows drivers/net/ethernet/realtek/8139cp.c.
+"""
+
+from typing import ClassVar
+
+from pseudokern.drivers.device import IrqReturn
+from pseudokern.drivers.intx import IntxDevice
+from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
+from pseudokern.kernel.napi import Napi
+
+
+class Rtl8139(IntxDevice):
+    """A RealTek 8139C+. rate: frames a second."""
+
+    KEYS = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="frames a second")}
+    IDENTITY: ClassVar = (0x10EC, 0x8139, 0x020000)
+    DRIVER: ClassVar = "8139cp"
+
+    def probe(self) -> None:
+        self.frames_waiting = 0
+        self.napi = Napi(self.poll)
+        self.request_intx(self.enable(), self.name)
+        self.traffic(self.options["rate"], [self.receive])
+
+    def receive(self, now_ns: int) -> None:
+        self.frames_waiting += 1
+        self.assert_intx(now_ns)
+
+    def handle_intx(self) -> IrqReturn:
+        answer = super().handle_intx()
+        if answer is IrqReturn.HANDLED:
+            self.napi.schedule(self.kernel.this)
+        return answer
+
+    def poll(self, weight: int) -> int:
+        taken = min(weight, self.frames_waiting)
+        self.frames_waiting -= taken
+        return taken

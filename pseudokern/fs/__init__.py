@@ -1,0 +1,1 @@
+"""The text that users read and write; knows nothing of FUSE."""

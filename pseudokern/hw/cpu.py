@@ -1,0 +1,102 @@
+"""Deliver interrupts to a CPU, or let them wait until it can take them.
+
+Follows the Intel SDM, volume 3: chapter 6 (IDT, IF) and 11.8.3 (when the APIC's highest request
+is delivered). A CPU that executes a handler has IF clear until its time is over, so a vector
+that arrives meanwhile stays in IRR: nothing nests but NMI.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pseudokern.hw.lapic import LocalApic
+from pseudokern.hw.vector import VECTORS, ApicId, Vector
+from pseudokern.sim.alarm import Alarm
+from pseudokern.sim.timeline import FOREVER_NS, Timeline
+
+Handler = Callable[["Cpu", Vector], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IdtGate:
+    """One entry of an IDT. dpl: who may `int N` it (3: programs); ist: stack, 0 for the current."""
+
+    name: str
+    handler: Handler
+    dpl: int = 0
+    ist: int = 0
+
+
+class Cpu:
+    """One processor: its IDT, its local APIC, and until when it is busy.
+
+    busy_until_ns  end of the handler that runs, or ran last
+    ready_ns       an interrupt that arrives at or after this time is delivered at once. It is
+                   FOREVER_NS while something waits in IRR or the CPU cannot take interrupts
+    """
+
+    __slots__ = ("_in_handler", "_kick", "_timeline", "apic", "busy_until_ns", "idt",
+                 "interrupt_flag", "number", "ready_ns")  # fmt: skip
+
+    def __init__(self, timeline: Timeline, number: int, apic: LocalApic) -> None:
+        self.number = number
+        self.apic = apic
+        self.idt: list[IdtGate | None] = [None] * VECTORS
+        self.interrupt_flag = False
+        self.busy_until_ns = 0
+        self.ready_ns = FOREVER_NS
+        self._in_handler = False
+        self._timeline = timeline
+        self._kick = Alarm(timeline, self._take)
+        apic.connect(self.interrupt_pending)
+
+    @property
+    def apic_id(self) -> ApicId:
+        return self.apic.apic_id
+
+    def sti(self) -> None:
+        """Set IF: what waits in IRR is taken as soon as the CPU is not busy."""
+        self.interrupt_flag = True
+        self._update()
+        self.interrupt_pending()
+
+    def cli(self) -> None:
+        """Clear IF: everything but NMI waits."""
+        self.interrupt_flag = False
+        self._update()
+
+    def occupy(self, duration_ns: int) -> int:
+        """Be busy for duration_ns more, from now or from the end of what runs; return that end."""
+        self.busy_until_ns = max(self.busy_until_ns, self._timeline.now_ns) + duration_ns
+        return self.busy_until_ns
+
+    def interrupt_pending(self) -> None:
+        """The APIC has a request: take it now, or when the CPU is free."""
+        if self._in_handler or not self.interrupt_flag or not self.apic.has_request():
+            self._update()
+        elif self._timeline.now_ns < self.busy_until_ns:
+            self.ready_ns = FOREVER_NS
+            self._kick.set(self.busy_until_ns)
+        else:
+            self._take()
+
+    def _take(self) -> None:
+        vector = self.apic.acknowledge() if self.interrupt_flag else None
+        if vector is not None:
+            self._in_handler = True
+            try:
+                self._dispatch(vector)
+            finally:
+                self._in_handler = False
+        if self.interrupt_flag and self.apic.has_request():
+            self._kick.set(self.busy_until_ns)
+        self._update()
+
+    def _dispatch(self, vector: Vector) -> None:
+        gate = self.idt[vector]
+        if gate is None:
+            raise RuntimeError(f"CPU {self.number}: no gate for vector {vector:#x}")
+        gate.handler(self, vector)
+
+    def _update(self) -> None:
+        blocked = not self.interrupt_flag or self.apic.irr or self.apic.isr or self.apic.tpr
+        self.ready_ns = FOREVER_NS if blocked else self.busy_until_ns

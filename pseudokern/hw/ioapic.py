@@ -1,0 +1,111 @@
+"""Route 24 pins to CPUs: the 82093AA I/O APIC.
+
+Follows the 82093AA datasheet and the spec update that newer chips share (Remote IRR).
+
+Edge: a transition delivers once; while masked it is lost (and counted). Level: an asserted pin
+delivers and sets Remote IRR; it delivers again after the EOI if it is still asserted.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.vector import ApicId, Vector
+
+PINS = 24
+VERSION = 0x20
+
+
+@dataclass(slots=True)
+class RedirectionEntry:
+    """One pin's programming and state. active_low: an electrical 0 asserts the pin."""
+
+    vector: Vector = Vector(0)
+    destination: ApicId = ApicId(0)
+    masked: bool = True
+    level: bool = False
+    active_low: bool = False
+    remote_irr: bool = False
+
+
+class IoApic:
+    """24 redirection entries, and the levels at the pins."""
+
+    def __init__(self, bus: InterruptBus, gsi_base: int) -> None:
+        self.gsi_base = gsi_base
+        self.entries = [RedirectionEntry() for _ in range(PINS)]
+        self.lost: Counter[str] = Counter()
+        self._bus = bus
+        self._high = [False] * PINS
+        # The vector of each level interrupt in flight: an EOI names only that.
+        self._awaiting_eoi: dict[Vector, list[int]] = {}
+
+    def is_asserted(self, pin: int) -> bool:
+        return self._high[pin] != self.entries[pin].active_low
+
+    def set_pin(self, pin: int, high: bool) -> None:
+        """Drive the wire at pin."""
+        before = self.is_asserted(pin)
+        self._high[pin] = high
+        if self.is_asserted(pin) and not before:
+            self._asserted(pin)
+
+    def pulse(self, pin: int) -> None:
+        """Assert the pin and let go: what an edge-triggered device does."""
+        level = not self.entries[pin].active_low
+        self.set_pin(pin, level)
+        self.set_pin(pin, not level)
+
+    def program(self, pin: int, *, vector: Vector, destination: ApicId) -> None:
+        """Write where the pin's interrupts go."""
+        entry = self.entries[pin]
+        entry.vector, entry.destination = vector, destination
+
+    def configure(self, pin: int, *, level: bool, active_low: bool) -> None:
+        """Write trigger and polarity. The idle wire follows, so that nothing is asserted by it."""
+        entry = self.entries[pin]
+        asserted = self.is_asserted(pin)
+        entry.level, entry.active_low = level, active_low
+        self._high[pin] = asserted != active_low
+        if not level:
+            self._forget(pin)
+
+    def set_masked(self, pin: int, masked: bool) -> None:
+        """Write the mask bit; unmasking a level pin that is asserted delivers."""
+        entry = self.entries[pin]
+        entry.masked = masked
+        if not masked and entry.level and self.is_asserted(pin):
+            self._asserted(pin)
+
+    def eoi(self, vector: Vector) -> None:
+        """A broadcast EOI: clear Remote IRR of its pins; what is still asserted delivers again."""
+        for pin in self._awaiting_eoi.pop(vector, ()):
+            self.entries[pin].remote_irr = False
+            if self.is_asserted(pin):
+                self._asserted(pin)
+
+    def _asserted(self, pin: int) -> None:
+        entry = self.entries[pin]
+        if entry.masked:
+            if not entry.level:
+                self.lost["edge at a masked I/O APIC pin"] += 1
+            return
+        if not entry.level:
+            self._send(entry)
+        elif not entry.remote_irr:
+            entry.remote_irr = True
+            self._awaiting_eoi.setdefault(entry.vector, []).append(pin)
+            self._send(entry)
+
+    def _send(self, entry: RedirectionEntry) -> None:
+        apic = self._bus.apic(entry.destination)
+        if apic is None:
+            self.lost["I/O APIC message to no such APIC"] += 1
+            return
+        apic.accept(entry.vector, level=entry.level)
+
+    def _forget(self, pin: int) -> None:
+        self.entries[pin].remote_irr = False
+        for pins in self._awaiting_eoi.values():
+            if pin in pins:
+                pins.remove(pin)

@@ -1,0 +1,133 @@
+"""Keep the requests of one CPU: IRR, ISR, TMR, priorities, EOI, and its own timer.
+
+Follows the Intel SDM, volume 3, chapter 11. Registers of 256 bits are ints. A vector that is
+requested while its IRR bit is set collapses into that request: the APIC has one bit for it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.sim.alarm import Alarm
+from pseudokern.sim.timeline import Timeline
+
+CLASS_SHIFT = 4
+MIN_VALID_VECTOR = 16
+ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6
+ESR_SEND_ILLEGAL_VECTOR = 1 << 5
+
+
+@dataclass(slots=True)
+class LocalVector:
+    """An entry of the local vector table: what one of the APIC's own sources delivers."""
+
+    vector: Vector = Vector(0)
+    masked: bool = True
+
+
+class LocalApic:
+    """The local APIC of one CPU.
+
+    collapsed  requests that found their IRR bit set: they are one interrupt with the earlier one
+    esr        error status, as bits; each new error delivers lvt_error
+    """
+
+    __slots__ = ("_broadcast_eoi", "_notify", "_timer", "apic_id", "collapsed", "esr", "irr", "isr",
+                 "lvt_error", "lvt_timer", "tmr", "tpr")  # fmt: skip
+
+    def __init__(self, timeline: Timeline, apic_id: ApicId) -> None:
+        self.apic_id = apic_id
+        self.irr = 0
+        self.isr = 0
+        self.tmr = 0
+        self.tpr = 0
+        self.esr = 0
+        self.collapsed = 0
+        self.lvt_timer = LocalVector()
+        self.lvt_error = LocalVector()
+        self._timer = Alarm(timeline, self._timer_expired)
+        self._notify: Callable[[], None] = lambda: None
+        self._broadcast_eoi: Callable[[Vector], None] = lambda _vector: None
+
+    def connect(self, notify: Callable[[], None]) -> None:
+        """Call notify when there may be something to deliver."""
+        self._notify = notify
+
+    def connect_bus(self, broadcast_eoi: Callable[[Vector], None]) -> None:
+        """Tell broadcast_eoi of each EOI of a level-triggered vector."""
+        self._broadcast_eoi = broadcast_eoi
+
+    @property
+    def ppr(self) -> int:
+        """Processor priority: the higher of TPR and the class of what is in service."""
+        in_service = max(self.isr.bit_length() - 1, 0)
+        if self.tpr >> CLASS_SHIFT >= in_service >> CLASS_SHIFT:
+            return self.tpr
+        return in_service >> CLASS_SHIFT << CLASS_SHIFT
+
+    def accept(self, vector: Vector, *, level: bool = False) -> None:
+        """Take a request from the bus.
+
+        A vector below 16 is an error of the sender: bit 6 of ESR, and the error vector.
+        """
+        if vector < MIN_VALID_VECTOR:
+            self._error(ESR_RECEIVE_ILLEGAL_VECTOR)
+            return
+        bit = 1 << vector
+        if self.irr & bit:
+            self.collapsed += 1
+            return
+        self.irr |= bit
+        self.tmr = self.tmr | bit if level else self.tmr & ~bit
+        self._notify()
+
+    def has_request(self) -> bool:
+        """Whether the highest request is of a higher class than what the CPU does."""
+        return (
+            self.irr != 0 and (self.irr.bit_length() - 1) >> CLASS_SHIFT > self.ppr >> CLASS_SHIFT
+        )
+
+    def acknowledge(self) -> Vector | None:
+        """Hand the highest request to the CPU: it moves from IRR to ISR."""
+        if not self.has_request():
+            return None
+        vector = Vector(self.irr.bit_length() - 1)
+        self.irr ^= 1 << vector
+        self.isr |= 1 << vector
+        return vector
+
+    def eoi(self) -> None:
+        """End the interrupt of the highest class in service. Without one: nothing."""
+        if not self.isr:
+            return
+        vector = Vector(self.isr.bit_length() - 1)
+        self.isr ^= 1 << vector
+        if self.tmr >> vector & 1:
+            self._broadcast_eoi(vector)
+
+    def is_requested(self, vector: Vector) -> bool:
+        return bool(self.irr >> vector & 1)
+
+    def is_in_service(self, vector: Vector) -> bool:
+        return bool(self.isr >> vector & 1)
+
+    def set_priority(self, tpr: int) -> None:
+        """Write TPR (CR8): only classes above it are delivered."""
+        self.tpr = tpr & 0xFF
+        self._notify()
+
+    def set_deadline(self, at_ns: int) -> None:
+        """Arm the timer, in TSC-deadline mode, for one interrupt at at_ns."""
+        self._timer.set(at_ns)
+
+    def stop_timer(self) -> None:
+        self._timer.cancel()
+
+    def _timer_expired(self) -> None:
+        if not self.lvt_timer.masked:
+            self.accept(self.lvt_timer.vector)
+
+    def _error(self, bit: int) -> None:
+        self.esr |= bit
+        if not self.lvt_error.masked:
+            self.accept(self.lvt_error.vector)

@@ -1,0 +1,28 @@
+"""Describe a PCI function: its address, its identity, the ways in which it can interrupt."""
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+from pseudokern.hw.line import IntxLine
+from pseudokern.hw.msi import MsiCapability
+from pseudokern.hw.msix import MsixTable
+
+Bdf = NewType("Bdf", str)  # domain:bus:device.function, as lspci -D prints it
+
+
+@dataclass(slots=True)
+class PciFunction:
+    """One function of a device. pci_class is the 24-bit class code; node -1 is no node."""
+
+    bdf: Bdf
+    vendor: int
+    device: int
+    pci_class: int
+    node: int = -1
+    gsi: int = 0
+    intx: IntxLine | None = None
+    msi: MsiCapability | None = None
+    msix: MsixTable | None = None
+    driver: str = ""
+    irqs: dict[int, str] = field(default_factory=dict)  # irq -> "msi" or "msix"
+    irq: int = 0  # what the irq file shows: the legacy line, or the first MSI

@@ -1,0 +1,1 @@
+"""Linux's interrupt policy: descriptors, flow handlers, affinity, the vector matrix."""

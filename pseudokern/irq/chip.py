@@ -1,0 +1,123 @@
+"""Run the flow of each kind of line: edge, fasteoi, level, simple, per CPU.
+
+Follows kernel/irq/chip.c. A flow handler is entered with interrupts off on the CPU that took the
+vector; desc.table.kernel.this is that CPU.
+"""
+
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.flags import ChipFlag, IrqData, IrqState
+from pseudokern.irq.handle import handle_irq_event, handle_irq_event_percpu
+
+
+def mask_irq(desc: IrqDesc) -> None:
+    if not desc.dstate & IrqData.IRQ_MASKED:
+        desc.chip.mask(desc)
+        desc.dstate |= IrqData.IRQ_MASKED
+        desc.changed()
+
+
+def unmask_irq(desc: IrqDesc) -> None:
+    if desc.dstate & IrqData.IRQ_MASKED:
+        desc.chip.unmask(desc)
+        desc.dstate &= ~IrqData.IRQ_MASKED
+        desc.changed()
+
+
+def _mask_ack(desc: IrqDesc) -> None:
+    mask_irq(desc)
+    desc.chip.ack(desc)
+
+
+def _may_handle(desc: IrqDesc) -> bool:
+    """The gate that all flows share; a refused interrupt is remembered as pending."""
+    if desc.dstate & (IrqData.IRQ_INPROGRESS | IrqData.WAKEUP_ARMED):
+        return False
+    desc.istate &= ~(IrqState.REPLAY | IrqState.WAITING)
+    if not desc.actions or desc.dstate & IrqData.IRQ_DISABLED:
+        desc.istate |= IrqState.PENDING
+        return False
+    return True
+
+
+def handle_edge_irq(desc: IrqDesc) -> None:
+    """An edge: acknowledge first, so that the next edge is seen while the handler runs."""
+    if not _may_handle(desc):
+        desc.istate |= IrqState.PENDING
+        _mask_ack(desc)
+        desc.changed()
+        return
+    desc.count(desc.table.kernel.this.cpu)
+    desc.chip.ack(desc)
+    while True:
+        if not desc.actions:
+            mask_irq(desc)
+            return
+        if desc.istate & IrqState.PENDING and not desc.is_disabled:
+            unmask_irq(desc)
+        handle_irq_event(desc)
+        if not desc.istate & IrqState.PENDING or desc.is_disabled:
+            return
+
+
+def handle_fasteoi_irq(desc: IrqDesc) -> None:
+    """A line whose controller keeps it quiet until the EOI."""
+    if not _may_handle(desc):
+        mask_irq(desc)
+        desc.chip.eoi(desc)
+        return
+    desc.count(desc.table.kernel.this.cpu)
+    oneshot = desc.istate & IrqState.ONESHOT
+    if oneshot:
+        mask_irq(desc)
+    handle_irq_event(desc)
+    if not oneshot:
+        desc.chip.eoi(desc)
+    elif not desc.is_disabled and desc.is_masked:
+        desc.chip.eoi(desc)
+        unmask_irq(desc)
+    elif not desc.chip.flags & ChipFlag.EOI_THREADED:
+        desc.chip.eoi(desc)
+    if desc.istate & IrqState.PENDING:
+        check_irq_resend(desc)
+
+
+def handle_level_irq(desc: IrqDesc) -> None:
+    """A level without an EOI of its own: masked while the handlers make the device let go."""
+    _mask_ack(desc)
+    if not _may_handle(desc):
+        return
+    desc.count(desc.table.kernel.this.cpu)
+    handle_irq_event(desc)
+    if not desc.is_disabled:
+        unmask_irq(desc)
+
+
+def handle_simple_irq(desc: IrqDesc) -> None:
+    """A line without any hardware: somebody's demultiplexer calls this."""
+    if not _may_handle(desc):
+        return
+    desc.count(desc.table.kernel.this.cpu)
+    handle_irq_event(desc)
+
+
+def handle_percpu_irq(desc: IrqDesc) -> None:
+    """A line that each CPU has for itself: nothing to lock, nothing to mask."""
+    desc.count(desc.table.kernel.this.cpu)
+    desc.chip.ack(desc)
+    handle_irq_event_percpu(desc)
+    desc.chip.eoi(desc)
+
+
+def check_irq_resend(desc: IrqDesc) -> None:
+    """Replay an interrupt that came while it could not be handled: once, however many came.
+
+    A level line is never replayed: its wire says so itself.
+    """
+    if desc.is_level:
+        desc.istate &= ~IrqState.PENDING
+        return
+    if desc.istate & IrqState.REPLAY or not desc.istate & IrqState.PENDING:
+        return
+    desc.istate &= ~IrqState.PENDING
+    if desc.chip.retrigger(desc) or desc.table.resend(desc):
+        desc.istate |= IrqState.REPLAY

@@ -1,0 +1,268 @@
+"""Keep a descriptor for every interrupt number.
+
+Follows kernel/irq/irqdesc.c and include/linux/irqdesc.h. Numbers below gsi_top belong to pins;
+others are handed out from there, the lowest free range first.
+"""
+
+import errno
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NewType, Protocol
+
+from pseudokern.irq.action import IrqAction
+from pseudokern.irq.flags import IrqData, IrqState, Trigger
+from pseudokern.irq.irqchip import IrqChip, NoChip
+from pseudokern.kernel.cpumask import CpuMask, first_cpu
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.printk import Level
+
+if TYPE_CHECKING:
+    from pseudokern.irq.domain import IrqDomain
+
+Irq = NewType("Irq", int)
+FlowHandler = Callable[["IrqDesc"], None]
+
+_NO_CHIP = NoChip()
+NR_IRQS_LEGACY = 16
+
+
+class CountSource(Protocol):
+    """Something that counted interrupts of a line by itself and can hand them over."""
+
+    def fold(self) -> None:
+        """Add the counts to the descriptor's, and begin again at zero."""
+
+
+def handle_bad_irq(desc: "IrqDesc") -> None:
+    """What a line without a flow handler does: count, and say so.
+
+    Linux also sends the EOI; here the entry code does that for every vector without a chip.
+    """
+    desc.count(desc.table.kernel.this.cpu)
+    desc.table.log_bad_irq(desc)
+
+
+class IrqDesc:
+    """One interrupt: its chip, its flow, its handlers, its counts, where it may go.
+
+    depth          how often it is disabled; 0 is enabled
+    affinity       where it may go: what was asked for
+    pending_mask   where it shall go when its next interrupt comes
+    effective_affinity   where it really goes
+    proc_mode      mode of its smp_affinity, fixed when /proc/irq/N was made; 0: there is none
+    last_unhandled  jiffies of the last interrupt that nobody handled
+    """
+
+    __slots__ = (
+        "_kstat", "_total", "actions", "affinity", "affinity_hint", "chip", "chip_data", "depth",
+        "domain", "dstate", "effective_affinity", "flow_name", "fast_counts", "handle_irq", "hwirq",
+        "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node", "pending_mask",
+        "proc_mode", "settings", "table", "trigger", "wake_depth",
+    )  # fmt: skip
+
+    def __init__(self, table: "IrqTable", irq: Irq, node: int, affinity: CpuMask) -> None:
+        self.table = table
+        self.irq = irq
+        self.node = node
+        self.chip: IrqChip = _NO_CHIP
+        self.chip_data: object = None
+        self.domain: IrqDomain | None = None
+        self.hwirq = 0
+        self.handle_irq: FlowHandler = handle_bad_irq
+        self.flow_name = ""
+        self.actions: list[IrqAction] = []
+        self.depth = 1
+        self.wake_depth = 0
+        self.settings = 0
+        self.trigger = Trigger.NONE
+        self.istate = IrqState.NONE
+        self.dstate = IrqData.IRQ_DISABLED | IrqData.IRQ_MASKED
+        self.affinity = affinity
+        self.pending_mask: CpuMask = 0
+        self.effective_affinity: CpuMask = 0
+        self.affinity_hint: CpuMask = 0
+        self.irq_count = 0
+        self.irqs_unhandled = 0
+        self.last_unhandled = 0
+        self.proc_mode = 0
+        self.fast_counts: CountSource | None = None
+        self._kstat = [0] * table.kernel.nr_cpu_ids
+        self._total = 0
+
+    def count(self, cpu: int) -> None:
+        """Count one interrupt on cpu."""
+        self._kstat[cpu] += 1
+        self._total += 1
+
+    def count_many(self, cpu: int, times: int) -> None:
+        """Count what a fast path collected."""
+        self._kstat[cpu] += times
+        self._total += times
+
+    @property
+    def kstat_irqs(self) -> list[int]:
+        """Interrupts so far on each possible CPU. Not to be changed by the reader."""
+        if self.fast_counts is not None:
+            self.fast_counts.fold()
+        return self._kstat
+
+    @property
+    def total(self) -> int:
+        """Interrupts so far on all CPUs."""
+        if self.fast_counts is not None:
+            self.fast_counts.fold()
+        return self._total
+
+    @property
+    def is_disabled(self) -> bool:
+        return bool(self.dstate & IrqData.IRQ_DISABLED)
+
+    @property
+    def is_masked(self) -> bool:
+        return bool(self.dstate & IrqData.IRQ_MASKED)
+
+    @property
+    def is_managed(self) -> bool:
+        return bool(self.dstate & IrqData.AFFINITY_MANAGED)
+
+    @property
+    def is_level(self) -> bool:
+        return bool(self.dstate & IrqData.LEVEL)
+
+    @property
+    def can_set_affinity(self) -> bool:
+        """Whether anybody may; the chip has to be able to."""
+        return self.chip.can_set_affinity and not self.dstate & IrqData.PER_CPU
+
+    @property
+    def user_can_set_affinity(self) -> bool:
+        """Whether a write to smp_affinity may succeed."""
+        fixed = IrqData.AFFINITY_MANAGED | IrqData.NO_BALANCING
+        return self.can_set_affinity and not self.dstate & fixed
+
+    def changed(self) -> None:
+        """Tell whoever built something from this descriptor's state to build it again."""
+        self.table.on_change(self)
+
+
+class IrqTable:
+    """Every descriptor, by number.
+
+    on_change   called with a descriptor whose state changed
+    resend      replays an interrupt in software; False if it cannot
+    has_proc    /proc/irq is there; what was requested before it has no directory of its own
+    generation  changes when a descriptor or a handler comes or goes
+    gsi_top  the first number that belongs to no pin
+    nr_irqs  how many numbers the system advertises; grows when allocation goes past it
+    """
+
+    def __init__(self, kernel: Kernel, gsi_top: int, nr_legacy: int) -> None:
+        self.kernel = kernel
+        self.gsi_top = gsi_top
+        self.nr_irqs = _nr_irqs(gsi_top, nr_legacy, kernel.nr_cpu_ids)
+        self.default_affinity: CpuMask = kernel.possible
+        self.retired_counts = 0
+        self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
+        self.resend: Callable[[IrqDesc], bool] = lambda _desc: False
+        self.generation = 0
+        self.has_proc = False
+        self._descs: dict[Irq, IrqDesc] = {}
+        self._in_order: list[IrqDesc] | None = []
+
+    def __iter__(self) -> Iterator[IrqDesc]:
+        """All descriptors in ascending order."""
+        if self._in_order is None:
+            self._in_order = [self._descs[irq] for irq in sorted(self._descs)]
+        return iter(self._in_order)
+
+    def __len__(self) -> int:
+        return len(self._descs)
+
+    def __getitem__(self, irq: Irq) -> IrqDesc:
+        return self._descs[irq]
+
+    def get(self, irq: Irq) -> IrqDesc | None:
+        return self._descs.get(irq)
+
+    def find(self, irq: Irq) -> IrqDesc:
+        """The descriptor of irq. EINVAL: there is none."""
+        desc = self._descs.get(irq)
+        if desc is None:
+            raise OSError(errno.EINVAL, f"no interrupt {irq}")
+        return desc
+
+    def alloc_at(self, irq: Irq, node: int) -> IrqDesc:
+        """Make the descriptor of a pin. EEXIST: it is there already."""
+        if irq in self._descs:
+            raise OSError(errno.EEXIST, f"interrupt {irq} exists")
+        return self._insert(irq, node, self.default_affinity)
+
+    def alloc_descs(
+        self, count: int, node: int, affinities: list[tuple[CpuMask, bool]] | None = None
+    ) -> list[IrqDesc]:
+        """Make count descriptors with consecutive numbers, the lowest free range.
+
+        affinities gives each its mask and whether it is managed; then the node is that of the
+        mask's first CPU.
+        """
+        start = self._free_range(count)
+        descs = []
+        for offset in range(count):
+            irq = Irq(start + offset)
+            if affinities is None:
+                descs.append(self._insert(irq, node, self.default_affinity))
+                continue
+            mask, managed = affinities[offset]
+            home = self.kernel.node_of(first_cpu(mask)) if mask else node
+            desc = self._insert(irq, home, mask)
+            desc.dstate |= IrqData.AFFINITY_SET
+            if managed:
+                desc.dstate |= IrqData.AFFINITY_MANAGED | IrqData.MANAGED_SHUTDOWN
+            descs.append(desc)
+        self.nr_irqs = max(self.nr_irqs, start + count)
+        return descs
+
+    def free_desc(self, desc: IrqDesc) -> None:
+        """Give the number back. The sum of /proc/stat keeps what the line counted."""
+        self.retired_counts += desc.total
+        del self._descs[desc.irq]
+        self._in_order = None
+        self.generation += 1
+
+    def init_irq_proc(self) -> None:
+        """Make /proc/irq, with a directory for every line that has a controller by now."""
+        self.has_proc = True
+        for desc in self:
+            self.register_irq_proc(desc, None)
+
+    def register_irq_proc(self, desc: IrqDesc, action: IrqAction | None) -> None:
+        """Make the directory of a line, and of a handler whose name is not there yet."""
+        self.generation += 1
+        if not self.has_proc or isinstance(desc.chip, NoChip):
+            return
+        if not desc.proc_mode:
+            desc.proc_mode = 0o644 if desc.user_can_set_affinity else 0o444
+        taken = {other.proc_name for other in desc.actions}
+        if action is not None and action.name and action.name not in taken:
+            action.proc_name = action.name
+
+    def log_bad_irq(self, desc: IrqDesc) -> None:
+        self.kernel.log.printk(Level.CRIT, f"unexpected IRQ trap at vector {desc.irq:02x}")
+
+    def _insert(self, irq: Irq, node: int, affinity: CpuMask) -> IrqDesc:
+        desc = self._descs[irq] = IrqDesc(self, irq, node, affinity)
+        self._in_order = None
+        self.generation += 1
+        return desc
+
+    def _free_range(self, count: int) -> int:
+        start = self.gsi_top
+        while taken := [n for n in range(start, start + count) if Irq(n) in self._descs]:
+            start = taken[-1] + 1
+        return start
+
+
+def _nr_irqs(gsi_top: int, nr_legacy: int, nr_cpu_ids: int) -> int:
+    """arch_probe_nr_irqs() of arch/x86/kernel/apic/vector.c."""
+    wanted = gsi_top + nr_legacy + 8 * nr_cpu_ids
+    wanted += 8 * nr_cpu_ids if gsi_top <= NR_IRQS_LEGACY else 16 * gsi_top
+    return min(wanted, 256 * nr_cpu_ids)

@@ -1,0 +1,36 @@
+"""Call the handlers of a line.
+
+Follows kernel/irq/handle.c: __handle_irq_event_percpu() and handle_irq_event().
+"""
+
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.flags import IrqData, IrqReturn, IrqState
+from pseudokern.irq.spurious import note_interrupt
+from pseudokern.kernel.printk import Level
+
+
+def handle_irq_event_percpu(desc: IrqDesc) -> int:
+    """Call each handler in order and return their answers, OR-ed."""
+    answers = 0
+    for action in desc.actions:
+        answer = action.handler()
+        if answer == IrqReturn.WAKE_THREAD and not action.warned_no_thread:
+            action.warned_no_thread = True
+            desc.table.kernel.log.printk(
+                Level.WARNING,
+                f"IRQ {desc.irq} device {action.name} returned IRQ_WAKE_THREAD "
+                "but no thread function available.",
+            )
+        answers |= answer
+    return answers
+
+
+def handle_irq_event(desc: IrqDesc) -> None:
+    """Call the handlers once, for what is pending, and let the spurious detector see the answer."""
+    desc.istate &= ~IrqState.PENDING
+    desc.dstate |= IrqData.IRQ_INPROGRESS
+    try:
+        answers = handle_irq_event_percpu(desc)
+    finally:
+        desc.dstate &= ~IrqData.IRQ_INPROGRESS
+    note_interrupt(desc, answers)

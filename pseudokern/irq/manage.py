@@ -1,0 +1,347 @@
+"""Request lines, free them, switch them, and say where they may go.
+
+Follows kernel/irq/manage.c and the start-up half of kernel/irq/chip.c.
+"""
+
+import errno
+
+from pseudokern.irq.action import Handler, IrqAction
+from pseudokern.irq.chip import check_irq_resend, mask_irq, unmask_irq
+from pseudokern.irq.desc import Irq, IrqDesc, IrqTable
+from pseudokern.irq.flags import (
+    ChipFlag,
+    IrqData,
+    Irqf,
+    IrqSetting,
+    IrqState,
+    Trigger,
+)
+from pseudokern.irq.irqchip import NoChip
+from pseudokern.kernel.cpumask import CpuMask
+from pseudokern.kernel.printk import Level
+
+IRQ_NOTCONNECTED = 1 << 31
+
+
+def request_irq(
+    table: IrqTable,
+    irq: Irq,
+    handler: Handler,
+    flags: int,
+    name: str | None,
+    dev_id: object = None,
+    *,
+    cost_ns: int | None = None,
+) -> IrqAction:
+    """Add a handler to a line; the first one starts the line up.
+
+    cost_ns is the CPU time that a call takes; by default what the machine's cost model says.
+
+    ENOTCONN  the device has no interrupt
+    EINVAL    no such line, or one that may not be requested; SHARED without dev_id or with
+              NO_AUTOEN; a trigger that the chip does not know
+    ENOSYS    the line has no controller
+    EBUSY     the handlers that are there do not share, or not in this way
+    ENOSPC    no free vector
+    """
+    if irq == IRQ_NOTCONNECTED:
+        raise OSError(errno.ENOTCONN, "the device has no interrupt")
+    _check_flags(flags, dev_id)
+    desc = table.find(irq)
+    if desc.settings & (IrqSetting.NOREQUEST | IrqSetting.PER_CPU_DEVID):
+        raise OSError(errno.EINVAL, f"interrupt {irq} may not be requested")
+    if isinstance(desc.chip, NoChip):
+        raise OSError(errno.ENOSYS, f"interrupt {irq} has no controller")
+    cost_ns = table.kernel.cost.handler_ns if cost_ns is None else cost_ns
+    action = IrqAction(handler, flags, name, dev_id, cost_ns)
+    if not flags & Irqf.TRIGGER_MASK:
+        action.flags |= desc.trigger
+    if desc.chip.flags & ChipFlag.ONESHOT_SAFE:
+        action.flags &= ~Irqf.ONESHOT
+    if desc.actions:
+        _join(desc, action)
+    else:
+        _start(desc, action)
+    desc.irq_count = 0
+    desc.irqs_unhandled = 0
+    table.register_irq_proc(desc, action)
+    desc.changed()
+    return action
+
+
+def free_irq(desc: IrqDesc, dev_id: object) -> IrqAction | None:
+    """Take the handler of dev_id off the line; the last one shuts the line down.
+
+    None, and a warning in the log, if there is no such handler.
+    """
+    action = next((a for a in desc.actions if a.dev_id is dev_id), None)
+    if action is None:
+        desc.table.kernel.log.printk(Level.WARNING, f"Trying to free already-free IRQ {desc.irq}")
+        return None
+    desc.actions.remove(action)
+    if not desc.actions:
+        _irq_shutdown(desc)
+        desc.dstate &= ~IrqData.ACTIVATED
+        desc.chip.deactivate(desc)
+        desc.affinity_hint = 0
+    desc.table.generation += 1
+    desc.changed()
+    return action
+
+
+def disable_irq(desc: IrqDesc) -> None:
+    """Disable a line, once more if it is already. Lazy: the controller hears of it only when
+    the next interrupt comes."""
+    desc.depth += 1
+    if desc.depth == 1:
+        desc.dstate |= IrqData.IRQ_DISABLED
+        if desc.settings & IrqSetting.DISABLE_UNLAZY:
+            mask_irq(desc)
+    desc.changed()
+
+
+def enable_irq(desc: IrqDesc) -> None:
+    """Undo one disable_irq(). An interrupt that came meanwhile is replayed, once."""
+    if desc.depth == 0:
+        log = desc.table.kernel.log
+        log.printk(Level.WARNING, f"Unbalanced enable for IRQ {desc.irq}")
+        return
+    desc.depth -= 1
+    if desc.depth == 0:
+        desc.settings |= IrqSetting.NOPROBE
+        _irq_enable(desc)
+        check_irq_resend(desc)
+    desc.changed()
+
+
+def irq_set_irq_type(desc: IrqDesc, trigger: int) -> None:
+    """Make the line listen for this trigger. EINVAL: the chip knows others only.
+
+    A chip without any choice ignores it.
+    """
+    if not desc.chip.has_set_type:
+        return
+    unmask = False
+    if desc.chip.flags & ChipFlag.SET_TYPE_MASKED:
+        unmask = not desc.is_masked and not desc.is_disabled
+        mask_irq(desc)
+    desc.chip.set_type(desc, trigger)
+    set_trigger(desc, trigger)
+    if unmask:
+        unmask_irq(desc)
+
+
+def set_trigger(desc: IrqDesc, trigger: int) -> None:
+    """Record the trigger of a line in all the places that show it."""
+    _record_trigger(desc, trigger)
+    desc.settings = desc.settings & ~(Irqf.TRIGGER_MASK | IrqSetting.LEVEL) | trigger
+    desc.dstate &= ~IrqData.LEVEL
+    if trigger & Trigger.LEVEL_MASK:
+        desc.dstate |= IrqData.LEVEL
+        desc.settings |= IrqSetting.LEVEL
+
+
+def _record_trigger(desc: IrqDesc, trigger: int) -> None:
+    desc.trigger = trigger
+    desc.dstate = desc.dstate & ~Irqf.TRIGGER_MASK | trigger | IrqData.DEFAULT_TRIGGER_SET
+
+
+def irq_set_irq_wake(desc: IrqDesc, on: bool) -> None:
+    """Let the line wake the machine, or no longer; calls have to balance. ENXIO: it cannot."""
+    if (on and desc.wake_depth == 0) or (not on and desc.wake_depth == 1):
+        desc.chip.set_wake(desc, on)
+    desc.wake_depth = max(0, desc.wake_depth + (1 if on else -1))
+    if desc.wake_depth:
+        desc.dstate |= IrqData.WAKEUP_STATE
+    else:
+        desc.dstate &= ~IrqData.WAKEUP_STATE
+
+
+def irq_set_affinity(desc: IrqDesc, mask: CpuMask) -> None:
+    """Ask that desc be delivered only to the CPUs in mask.
+
+    Takes effect at once if the chip can move a live interrupt, otherwise when the next one
+    arrives (see migration.py). Call from either context.
+
+    EINVAL  mask has no online CPU, or the chip cannot route
+    ENOSPC  no CPU in mask has a free vector
+    """
+    kernel = desc.table.kernel
+    if not mask & kernel.online:
+        raise OSError(errno.EINVAL, f"interrupt {desc.irq}: no online CPU in the mask")
+    if not desc.can_set_affinity:
+        raise OSError(errno.EINVAL, f"interrupt {desc.irq}: {desc.chip.name} cannot route it")
+    if desc.dstate & IrqData.AFFINITY_ON_ACTIVATE and not desc.dstate & IrqData.ACTIVATED:
+        desc.affinity = mask
+        desc.effective_affinity = mask
+    elif _must_wait(desc):
+        desc.dstate |= IrqData.SETAFFINITY_PENDING
+        desc.pending_mask = mask
+    else:
+        _set_affinity_now(desc, mask)
+    desc.dstate |= IrqData.AFFINITY_SET
+    desc.changed()
+
+
+def irq_set_affinity_and_hint(desc: IrqDesc, mask: CpuMask) -> None:
+    """Note where the driver would like the line to go, and ask for it; a refusal is no error."""
+    desc.affinity_hint = mask
+    if mask:
+        try:
+            irq_set_affinity(desc, mask)
+        except OSError:
+            return
+
+
+def irq_affinity_shown(desc: IrqDesc) -> CpuMask:
+    """What smp_affinity says: the pending mask while a move is pending."""
+    if desc.dstate & IrqData.SETAFFINITY_PENDING:
+        return desc.pending_mask
+    return desc.affinity
+
+
+def irq_do_set_affinity(desc: IrqDesc, mask: CpuMask) -> None:
+    """Have the chip route to the online CPUs of mask; then mask is the affinity."""
+    desc.chip.set_affinity(desc, mask & desc.table.kernel.online)
+    desc.affinity = mask
+
+
+def _must_wait(desc: IrqDesc) -> bool:
+    deferred = desc.chip.flags & ChipFlag.MOVE_DEFERRED
+    return bool(deferred and desc.dstate & IrqData.IRQ_STARTED)
+
+
+def _set_affinity_now(desc: IrqDesc, mask: CpuMask) -> None:
+    try:
+        irq_do_set_affinity(desc, mask)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        desc.dstate |= IrqData.SETAFFINITY_PENDING
+        desc.pending_mask = mask
+
+
+def _check_flags(flags: int, dev_id: object) -> None:
+    shared = flags & Irqf.SHARED
+    if shared and dev_id is None:
+        raise OSError(errno.EINVAL, "a shared interrupt needs a dev_id")
+    if shared and flags & Irqf.NO_AUTOEN:
+        raise OSError(errno.EINVAL, "a shared interrupt cannot be NO_AUTOEN")
+    if flags & Irqf.COND_SUSPEND and (not shared or flags & Irqf.NO_SUSPEND):
+        raise OSError(errno.EINVAL, "COND_SUSPEND is for shared interrupts that do suspend")
+
+
+def _join(desc: IrqDesc, action: IrqAction) -> None:
+    """Check that action and those on the line agree to share, and add it at the end."""
+    old = desc.actions[0]
+    if not desc.dstate & IrqData.DEFAULT_TRIGGER_SET:
+        _record_trigger(desc, action.flags & Irqf.TRIGGER_MASK)
+    if action.flags & Irqf.COND_ONESHOT and old.flags & Irqf.ONESHOT:
+        action.flags |= Irqf.ONESHOT
+    agree = (
+        old.flags & action.flags & Irqf.SHARED
+        and desc.trigger == action.flags & Irqf.TRIGGER_MASK
+        and not (old.flags ^ action.flags) & (Irqf.ONESHOT | Irqf.PERCPU)
+    )
+    if not agree:
+        if not action.flags & Irqf.PROBE_SHARED:
+            desc.table.kernel.log.printk(
+                Level.ERR,
+                f"genirq: Flags mismatch irq {desc.irq}. {action.flags:08x} ({action.name}) "
+                f"vs. {old.flags:08x} ({old.name})",
+            )
+        raise OSError(errno.EBUSY, f"interrupt {desc.irq} is not shared in this way")
+    desc.actions.append(action)
+    if desc.istate & IrqState.SPURIOUS_DISABLED:
+        desc.istate &= ~IrqState.SPURIOUS_DISABLED
+        enable_irq(desc)
+
+
+def _start(desc: IrqDesc, action: IrqAction) -> None:
+    """Bring the line to life for its first action."""
+    trigger = action.flags & Irqf.TRIGGER_MASK
+    if trigger:
+        irq_set_irq_type(desc, trigger)
+        action.flags = action.flags & ~Irqf.TRIGGER_MASK | desc.trigger
+    if not desc.dstate & IrqData.ACTIVATED:
+        desc.chip.activate(desc)
+        desc.dstate |= IrqData.ACTIVATED
+    desc.istate &= ~(
+        IrqState.AUTODETECT | IrqState.SPURIOUS_DISABLED | IrqState.ONESHOT | IrqState.WAITING
+    )
+    desc.dstate &= ~IrqData.IRQ_INPROGRESS
+    if action.flags & Irqf.PERCPU:
+        desc.dstate |= IrqData.PER_CPU
+        desc.settings |= IrqSetting.PER_CPU
+        if action.flags & Irqf.NO_DEBUG:
+            desc.settings |= IrqSetting.NO_DEBUG
+    if action.flags & Irqf.ONESHOT:
+        desc.istate |= IrqState.ONESHOT
+    if action.flags & Irqf.NOBALANCING:
+        desc.settings |= IrqSetting.NO_BALANCING
+        desc.dstate |= IrqData.NO_BALANCING
+    desc.actions.append(action)
+    if desc.settings & IrqSetting.NOAUTOEN or action.flags & Irqf.NO_AUTOEN:
+        desc.depth = 1
+        return
+    irq_startup(desc, resend=True)
+
+
+def irq_startup(desc: IrqDesc, *, resend: bool) -> None:
+    """Route the line, let it through, and replay what is pending."""
+    desc.depth = 0
+    if desc.dstate & IrqData.IRQ_STARTED:
+        _irq_enable(desc)
+        return
+    if not _managed_may_start(desc):
+        return
+    if desc.chip.flags & ChipFlag.AFFINITY_PRE_STARTUP:
+        irq_setup_affinity(desc)
+    _irq_enable(desc)
+    desc.dstate |= IrqData.IRQ_STARTED
+    if not desc.chip.flags & ChipFlag.AFFINITY_PRE_STARTUP:
+        irq_setup_affinity(desc)
+    if resend:
+        check_irq_resend(desc)
+
+
+def irq_setup_affinity(desc: IrqDesc) -> None:
+    """Choose where a line that starts goes: what was set, else the default, near its node."""
+    if not desc.can_set_affinity:
+        return
+    table, kernel = desc.table, desc.table.kernel
+    mask = table.default_affinity
+    if desc.dstate & (IrqData.AFFINITY_MANAGED | IrqData.AFFINITY_SET):
+        if desc.affinity & kernel.online:
+            mask = desc.affinity
+        else:
+            desc.dstate &= ~IrqData.AFFINITY_SET
+    mask = mask & kernel.online or kernel.online
+    if desc.node >= 0:
+        mask = mask & kernel.cpumask_of_node(desc.node) or mask
+    desc.chip.set_affinity(desc, mask & kernel.online)
+    desc.affinity = mask
+
+
+def _managed_may_start(desc: IrqDesc) -> bool:
+    """A managed interrupt without an online CPU stays shut down until one comes."""
+    if not desc.is_managed:
+        return True
+    if not desc.affinity & desc.table.kernel.online:
+        desc.dstate |= IrqData.MANAGED_SHUTDOWN
+        return False
+    desc.dstate &= ~IrqData.MANAGED_SHUTDOWN
+    return True
+
+
+def _irq_enable(desc: IrqDesc) -> None:
+    desc.dstate &= ~IrqData.IRQ_DISABLED
+    unmask_irq(desc)
+
+
+def _irq_shutdown(desc: IrqDesc) -> None:
+    if desc.dstate & IrqData.IRQ_STARTED:
+        desc.depth = 1
+        mask_irq(desc)
+        desc.dstate |= IrqData.IRQ_DISABLED | IrqData.IRQ_MASKED
+        desc.dstate &= ~IrqData.IRQ_STARTED

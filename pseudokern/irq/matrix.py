@@ -1,0 +1,206 @@
+"""Book vectors: which CPU has which of its 256 for whom.
+
+Follows kernel/irq/matrix.c. Every CPU has a map of what is allocated and one of what is kept for
+managed interrupts; one map of system vectors is shared by all. Vectors in [start, end) are
+searched, the lowest free one wins.
+"""
+
+import errno
+from dataclasses import dataclass
+
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+
+
+@dataclass(slots=True)
+class CpuMap:
+    """The vectors of one CPU; bit n of a map is vector n."""
+
+    available: int = 0
+    allocated: int = 0
+    managed: int = 0
+    managed_allocated: int = 0
+    online: bool = False
+    initialized: bool = False
+    alloc_map: int = 0
+    managed_map: int = 0
+
+
+class VectorMatrix:
+    """Allocation maps of all CPUs.
+
+    global_available  free vectors on online CPUs
+    global_reserved   interrupts that were promised one
+    """
+
+    def __init__(self, nr_cpu_ids: int, start: int, end: int) -> None:
+        self.maps = [CpuMap() for _ in range(nr_cpu_ids)]
+        self.system_map = 0
+        self.global_available = 0
+        self.global_reserved = 0
+        self.total_allocated = 0
+        self.online_maps = 0
+        self.start = start
+        self.end = end
+        self._range = (1 << end) - (1 << start)
+
+    @property
+    def system_bits_in_range(self) -> int:
+        return (self.system_map & self._range).bit_count()
+
+    def online(self, cpu: CpuId) -> None:
+        """A CPU came up: its free vectors count."""
+        cpu_map = self.maps[cpu]
+        if not cpu_map.initialized:
+            size = self.end - self.start
+            cpu_map.available += size - cpu_map.managed - self.system_bits_in_range
+            cpu_map.initialized = True
+        cpu_map.online = True
+        self.online_maps += 1
+        self.global_available += cpu_map.available
+
+    def offline(self, cpu: CpuId) -> None:
+        """A CPU goes down: its free vectors no longer count, its maps stay."""
+        cpu_map = self.maps[cpu]
+        self.global_available -= cpu_map.available
+        self.online_maps -= 1
+        cpu_map.online = False
+
+    def assign_system(self, cpu: CpuId, vector: int, *, replace: bool) -> None:
+        """Keep a vector for the system, before any CPU but this one is up.
+
+        replace: the vector was allocated on this CPU, as a legacy interrupt, until now.
+        """
+        cpu_map = self.maps[cpu]
+        self.system_map |= 1 << vector
+        if replace:
+            cpu_map.alloc_map &= ~(1 << vector)
+            cpu_map.allocated -= 1
+            self.total_allocated -= 1
+        if self.start <= vector < self.end and cpu_map.initialized and not replace:
+            cpu_map.available -= 1
+            self.global_available -= 1
+
+    def reserve(self) -> bool:
+        """Promise a vector to somebody. False: more are promised than there are."""
+        fits = self.global_reserved < self.global_available
+        self.global_reserved += 1
+        return fits
+
+    def remove_reserved(self) -> None:
+        self.global_reserved -= 1
+
+    def alloc(self, mask: CpuMask, *, reserved: bool) -> tuple[CpuId, int]:
+        """Take the lowest free vector on the CPU of mask that has most; (cpu, vector).
+
+        EINVAL  mask is empty
+        ENOSPC  no online CPU of mask has one
+        """
+        if not mask:
+            raise OSError(errno.EINVAL, "no CPU to allocate a vector on")
+        best: CpuId | None = None
+        most = 0
+        for cpu in cpus_of(mask):
+            cpu_map = self.maps[cpu]
+            if cpu_map.online and cpu_map.available > most:
+                best, most = cpu, cpu_map.available
+        if best is None:
+            raise OSError(errno.ENOSPC, "every vector of these CPUs is taken")
+        cpu_map = self.maps[best]
+        taken = cpu_map.alloc_map | cpu_map.managed_map | self.system_map
+        vector = _lowest(self._range & ~taken)
+        self._take(cpu_map, vector)
+        cpu_map.available -= 1
+        self.global_available -= 1
+        if reserved:
+            self.global_reserved -= 1
+        return best, vector
+
+    def alloc_at(self, cpu: CpuId, vector: int) -> None:
+        """Take one vector of one CPU: what a legacy interrupt that is in use already has."""
+        cpu_map = self.maps[cpu]
+        self._take(cpu_map, vector)
+        cpu_map.available -= 1
+        if cpu_map.online:
+            self.global_available -= 1
+
+    def free(self, cpu: CpuId, vector: int, *, managed: bool) -> None:
+        """Give a vector back; a managed one stays kept for its interrupt."""
+        cpu_map = self.maps[cpu]
+        if not cpu_map.alloc_map >> vector & 1:
+            raise ValueError(f"vector {vector} of CPU {cpu} is not allocated")
+        cpu_map.alloc_map &= ~(1 << vector)
+        cpu_map.allocated -= 1
+        if cpu_map.online:
+            self.total_allocated -= 1
+        if managed:
+            cpu_map.managed_allocated -= 1
+            return
+        cpu_map.available += 1
+        if cpu_map.online:
+            self.global_available += 1
+
+    def reserve_managed(self, mask: CpuMask) -> None:
+        """Keep one vector on every CPU of mask. ENOSPC: one has none; then nothing is kept."""
+        kept: list[tuple[CpuId, int]] = []
+        for cpu in cpus_of(mask):
+            cpu_map = self.maps[cpu]
+            free = self._range & ~(cpu_map.alloc_map | cpu_map.managed_map | self.system_map)
+            if not free:
+                for done_cpu, vector in kept:
+                    self._unkeep(done_cpu, vector)
+                raise OSError(errno.ENOSPC, f"CPU {cpu} has no vector left to keep")
+            vector = _lowest(free)
+            kept.append((cpu, vector))
+            cpu_map.managed_map |= 1 << vector
+            cpu_map.managed += 1
+            if cpu_map.online:
+                cpu_map.available -= 1
+                self.global_available -= 1
+
+    def remove_managed(self, mask: CpuMask) -> None:
+        """Let go of one kept vector on every CPU of mask, the lowest that is not in use."""
+        for cpu in cpus_of(mask):
+            cpu_map = self.maps[cpu]
+            unused = cpu_map.managed_map & ~cpu_map.alloc_map
+            if unused:
+                self._unkeep(cpu, _lowest(unused))
+
+    def alloc_managed(self, mask: CpuMask) -> tuple[CpuId, int]:
+        """Use a kept vector on the CPU of mask that uses fewest; (cpu, vector).
+
+        Among equals the highest CPU wins. EINVAL: mask is empty. ENOSPC: nothing is kept there.
+        """
+        if not mask:
+            raise OSError(errno.EINVAL, "no CPU to allocate a managed vector on")
+        best: CpuId | None = None
+        for cpu in cpus_of(mask):
+            cpu_map = self.maps[cpu]
+            if not cpu_map.online:
+                continue
+            fewest = best is None or cpu_map.managed_allocated <= self.maps[best].managed_allocated
+            if fewest:
+                best = cpu
+        unused = self.maps[best].managed_map & ~self.maps[best].alloc_map if best is not None else 0
+        if best is None or not unused:
+            raise OSError(errno.ENOSPC, "no managed vector is kept on these CPUs")
+        vector = _lowest(unused)
+        self._take(self.maps[best], vector)
+        self.maps[best].managed_allocated += 1
+        return best, vector
+
+    def _take(self, cpu_map: CpuMap, vector: int) -> None:
+        cpu_map.alloc_map |= 1 << vector
+        cpu_map.allocated += 1
+        self.total_allocated += 1
+
+    def _unkeep(self, cpu: CpuId, vector: int) -> None:
+        cpu_map = self.maps[cpu]
+        cpu_map.managed_map &= ~(1 << vector)
+        cpu_map.managed -= 1
+        if cpu_map.online:
+            cpu_map.available += 1
+            self.global_available += 1
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1

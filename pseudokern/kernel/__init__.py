@@ -1,0 +1,1 @@
+"""What genirq stands on: masks, softirqs, the log, accounting."""

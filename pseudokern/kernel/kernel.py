@@ -1,0 +1,70 @@
+"""Hold what every part of the kernel shares: the CPUs, the time, the log, the softirqs.
+
+smp_processor_id() is `this`: the entry code sets it before any handler runs. Outside of
+interrupts it is the CPU on which the last one ran, as for any preemptible Linux code.
+"""
+
+from collections.abc import Callable
+
+from pseudokern.kernel.cost import CostModel
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.napi import NetRx
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.printk import KernelLog
+from pseudokern.kernel.softirq import Softirq, Softirqs
+from pseudokern.sim.chance import Chance
+from pseudokern.sim.timeline import Timeline
+
+NS_PER_S = 1_000_000_000
+
+
+class Kernel:
+    """The kernel of one machine.
+
+    nr_cpu_ids  CPU numbers are 0 to nr_cpu_ids - 1, all of them possible
+    hz          ticks a second
+    node_of     NUMA node of a CPU
+    """
+
+    def __init__(
+        self,
+        *,
+        timeline: Timeline,
+        seed: int,
+        nr_cpu_ids: int,
+        online: CpuMask,
+        hz: int,
+        cost: CostModel,
+        node_of: Callable[[CpuId], int],
+    ) -> None:
+        self.timeline = timeline
+        self.seed = seed
+        self.nr_cpu_ids = nr_cpu_ids
+        self.possible: CpuMask = (1 << nr_cpu_ids) - 1
+        self.present: CpuMask = self.possible
+        self.online = online
+        self.hz = hz
+        self.tick_period_ns = NS_PER_S // hz
+        self.cost = cost
+        self.log = KernelLog(lambda: timeline.now_ns)
+        self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
+        self.this = self.cpus[0]
+        self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
+        self.softirqs.open_softirq(Softirq.NET_RX, NetRx(cost.softirq_item_ns).action)
+        self._node_of = node_of
+
+    def node_of(self, cpu: CpuId) -> int:
+        return self._node_of(cpu)
+
+    def cpumask_of_node(self, node: int) -> CpuMask:
+        """The CPUs of a node; none for node -1 and for a node without CPUs."""
+        return sum(1 << cpu for cpu in cpus_of(self.possible) if self._node_of(cpu) == node)
+
+    def chance(self, name: str) -> Chance:
+        """The stream of random numbers that belongs to name."""
+        return Chance(self.seed, name)
+
+    @property
+    def jiffies(self) -> int:
+        """Ticks since boot."""
+        return self.timeline.now_ns // self.tick_period_ns

@@ -1,0 +1,88 @@
+"""What the kernel keeps for each CPU: pending softirqs, counts of vectors, time spent.
+
+Follows irq_cpustat_t and kernel_cpustat (include/linux/kernel_stat.h). Counts are the kernel's
+32-bit unsigned ones; they are kept unbounded here and wrap when printed.
+"""
+
+from typing import TYPE_CHECKING
+
+from pseudokern.kernel.cpumask import CpuId
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.napi import Napi
+
+NR_SOFTIRQS = 10
+
+
+class SystemCounts:
+    """The rows of /proc/interrupts that have a name instead of a number, for one CPU."""
+
+    __slots__ = (
+        "apic_timer", "call_function", "deferred_error", "irq_work", "machine_check_polls",
+        "machine_checks", "nmi", "performance", "posted", "posted_nested", "posted_wakeup",
+        "icr_retries", "reschedule", "spurious", "thermal", "threshold", "tlb",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    apic_timer: int
+    call_function: int
+    deferred_error: int
+    icr_retries: int
+    irq_work: int
+    machine_check_polls: int
+    machine_checks: int
+    nmi: int
+    performance: int
+    posted: int
+    posted_nested: int
+    posted_wakeup: int
+    reschedule: int
+    spurious: int
+    thermal: int
+    threshold: int
+    tlb: int
+
+
+class PerCpu:
+    """One CPU as the kernel sees it.
+
+    softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
+    hardirq_ns, softirq_ns, user_ns   time spent so far in each kind of work
+    user_since_ns    when the program that runs now began; -1 if the CPU is idle
+    """
+
+    __slots__ = (
+        "context_switches",
+        "counts",
+        "cpu",
+        "hardirq_ns",
+        "poll_list",
+        "softirq_counts",
+        "softirq_end_ns",
+        "softirq_ns",
+        "softirq_pending",
+        "time_squeeze",
+        "user_ns",
+        "user_since_ns",
+    )
+
+    def __init__(self, cpu: CpuId) -> None:
+        self.cpu = cpu
+        self.counts = SystemCounts()
+        self.softirq_pending = 0
+        self.softirq_end_ns = 0
+        self.softirq_counts = [0] * NR_SOFTIRQS
+        self.poll_list: list[Napi] = []
+        self.time_squeeze = 0
+        self.hardirq_ns = 0
+        self.softirq_ns = 0
+        self.user_ns = 0
+        self.user_since_ns = -1
+        self.context_switches = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self.user_since_ns < 0

@@ -1,0 +1,247 @@
+"""Read the boot parameters that decide how interrupts are handled.
+
+Follows lib/cmdline.c: next_arg(), get_option(), kernel/sched/isolation.c, and the early_param()
+and __setup() functions named below.
+
+Nothing here fails: a kernel boots with whatever it is given, and says in its log what it could
+not use (complaints). Parameters that count CPUs are read first, as early_param() does, because
+CPU lists are checked against the result.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pseudokern.kernel.cpumask import CpuMask, cpulist_parse, first_cpu
+from pseudokern.machine.topology import Topology
+
+BOOT_CPU: CpuMask = 1
+
+_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "threadirqs": {"threadirqs": True},
+    "noirqdebug": {"noirqdebug": True},
+    "irqfixup": {"irqfixup": 1},
+    "irqpoll": {"irqfixup": 2},
+    "noapic": {"noapic": True},
+    "nolapic": {"nolapic": True, "noapic": True},
+    "disableapic": {"nolapic": True, "noapic": True},
+    "nosmp": {"nosmp": True, "noapic": True},
+    "nointremap": {"intremap": False},
+}
+_WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
+_WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
+_INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class BootParameters:
+    """What the words on the kernel's command line ask for."""
+
+    irqaffinity: CpuMask | None = None
+    """irqaffinity=LIST: the default affinity, always with the boot CPU; irq_affinity_setup()."""
+
+    isolated: CpuMask = 0
+    """isolcpus=[domain,]LIST: HK_TYPE_DOMAIN without these, so kept out of scheduling."""
+
+    isolated_managed_irq: CpuMask = 0
+    """isolcpus=managed_irq,LIST: spared by managed interrupts as far as possible."""
+
+    nohz_full: CpuMask | None = None
+    """nohz_full=LIST or isolcpus=nohz,LIST: no tick while a single task runs."""
+
+    threadirqs: bool = False
+    """Every handler that can be runs in a thread; setup_forced_irqthreads()."""
+
+    noirqdebug: bool = False
+    """Stuck lines are left alone; noirqdebug_setup()."""
+
+    irqfixup: int = 0
+    """1: irqfixup. 2: irqpoll, which also polls lines that were handled."""
+
+    noapic: bool = False
+    """No I/O APIC: device interrupts come through the 8259; parse_noapic()."""
+
+    nolapic: bool = False
+    """No local APIC either, and so one CPU; setup_nolapic()."""
+
+    nosmp: bool = False
+    """One CPU, and no I/O APIC; nosmp() and arch_disable_smp_support()."""
+
+    nomsi: bool = False
+    """pci=nomsi: devices fall back to their INTx pin; pci_no_msi()."""
+
+    intremap: bool | None = None
+    """intremap=on or off: interrupt remapping; None leaves it to the board."""
+
+    maxcpus: int | None = None
+    """maxcpus=N: start only as many; maxcpus()."""
+
+    nr_cpus: int | None = None
+    """nr_cpus=N: know only of as many; nrcpus()."""
+
+    possible_cpus: int | None = None
+    """possible_cpus=N: leave room for only as many."""
+
+    others: tuple[str, ...] = ()
+    """Words for other parts of the kernel, or for init."""
+
+    complaints: tuple[str, ...] = ()
+    """Lines for the kernel log."""
+
+
+def parse_cmdline(text: str, board: Topology) -> BootParameters:
+    """Read a whole command line for a kernel on this board. A later word wins over an earlier."""
+    parameters = BootParameters()
+    words = _split(text)
+    for name, value in words:
+        parameters = _read_early(parameters, name, value)
+    topology = booted(board, parameters)
+    for name, value in words:
+        parameters = _read_late(parameters, name, value, topology)
+    return parameters
+
+
+def booted(board: Topology, parameters: BootParameters) -> Topology:
+    """The same board under a kernel with these parameters.
+
+    Neither nr_cpus= nor possible_cpus= can make room for more CPUs than the board has. Without
+    SMP or a local APIC the kernel knows CPU 0 only; disable_smp().
+    """
+    if parameters.nosmp or parameters.nolapic:
+        return replace(board, nr_cpus=1, maxcpus=1)
+    limits = [n for n in (parameters.nr_cpus, parameters.possible_cpus) if n is not None]
+    return replace(board, nr_cpus=min(limits, default=None), maxcpus=parameters.maxcpus)
+
+
+def _split(text: str) -> list[tuple[str, str | None]]:
+    """Names and values. Double quotes keep blanks in; after "--" everything is for init."""
+    words: list[tuple[str, str | None]] = []
+    for word in _WORD.findall(text):
+        if word == "--":
+            break
+        name, equals, value = word.strip('"').partition("=")
+        words.append((name, value.strip('"') if equals else None))
+    return words
+
+
+def _read_early(parameters: BootParameters, name: str, value: str | None) -> BootParameters:
+    plain = name.replace("-", "_")  # parameq() takes the two for the same
+    if plain in _FLAGS:
+        return replace(parameters, **_FLAGS[plain])
+    match plain:
+        case "maxcpus":
+            count = _get_option(value)
+            if count == 0:
+                return replace(parameters, **_FLAGS["nosmp"])
+            return replace(parameters, maxcpus=count if count and count > 0 else None)
+        case "nr_cpus":
+            return replace(parameters, nr_cpus=_positive(value, parameters.nr_cpus))
+        case "possible_cpus":
+            return replace(parameters, possible_cpus=_positive(value, parameters.possible_cpus))
+        case "intremap":
+            switches = [word for word in (value or "").split(",") if word in ("on", "off")]
+            return replace(parameters, intremap=switches[-1] == "on") if switches else parameters
+        case "pci":
+            nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
+            return replace(parameters, nomsi=nomsi)
+        case _ if plain in _WITH_CPU_LISTS:
+            return parameters
+    word = name if value is None else f"{name}={value}"
+    return replace(parameters, others=(*parameters.others, word))
+
+
+def _read_late(
+    parameters: BootParameters, name: str, value: str | None, topology: Topology
+) -> BootParameters:
+    if value is None:
+        return parameters
+    match name.replace("-", "_"):
+        case "irqaffinity":
+            return replace(parameters, irqaffinity=_irqaffinity(value, topology))
+        case "isolcpus":
+            return _isolcpus(parameters, value, topology)
+        case "nohz_full":
+            return _isolate(parameters, value, topology, frozenset({"nohz"}))
+    return parameters
+
+
+def _irqaffinity(value: str, topology: Topology) -> CpuMask:
+    """What stands before a mistake counts, and the boot CPU always does."""
+    mask = BOOT_CPU
+    for region in value.split(","):
+        try:
+            mask |= cpulist_parse(region.encode(), topology.nr_cpu_ids)
+        except OSError:
+            break
+    return mask
+
+
+def _isolcpus(parameters: BootParameters, value: str, topology: Topology) -> BootParameters:
+    """Flags, then a list; housekeeping_isolcpus_setup()."""
+    flags: set[str] = set()
+    while value[:1].isalpha():
+        flag, _, value = value.partition(",")
+        if flag in ("nohz", "domain", "managed_irq"):
+            flags.add(flag)
+        elif not flag.replace("_", "a").isalpha():
+            return _complain(parameters, f"isolcpus: Invalid flag {flag}")
+        else:
+            parameters = _complain(parameters, f"isolcpus: Skipped unknown flag {flag}")
+    return _isolate(parameters, value, topology, frozenset(flags or {"domain"}))
+
+
+def _isolate(
+    parameters: BootParameters, cpulist: str, topology: Topology, flags: frozenset[str]
+) -> BootParameters:
+    """Set CPUs apart in each of the ways that flags name; housekeeping_setup()."""
+    try:
+        mask = cpulist_parse(cpulist.encode(), topology.nr_cpu_ids)
+    except OSError:
+        return _complain(parameters, "Housekeeping: nohz_full= or isolcpus= incorrect CPU range")
+    earlier = {
+        "domain": parameters.isolated,
+        "managed_irq": parameters.isolated_managed_irq,
+        "nohz": parameters.nohz_full or 0,
+    }
+    housekeeping = topology.present_mask & ~mask
+    if not housekeeping or first_cpu(housekeeping) >= topology.online_mask.bit_length():
+        mask &= ~BOOT_CPU
+        if not any(earlier.values()):
+            parameters = _complain(
+                parameters, "Housekeeping: must include one present CPU, using boot CPU:0"
+            )
+    if not mask:
+        return parameters
+    if any(earlier[flag] not in (0, mask) for flag in flags):
+        return _complain(parameters, "Housekeeping: nohz_full= must match isolcpus=")
+    return replace(
+        parameters,
+        isolated=mask if "domain" in flags else parameters.isolated,
+        isolated_managed_irq=(mask if "managed_irq" in flags else parameters.isolated_managed_irq),
+        nohz_full=mask if "nohz" in flags else parameters.nohz_full,
+    )
+
+
+def _complain(parameters: BootParameters, line: str) -> BootParameters:
+    return replace(parameters, complaints=(*parameters.complaints, line))
+
+
+def _get_option(value: str | None) -> int | None:
+    """A number in any of C's bases, None if there is no text, and 0 for text that is no number."""
+    if not value:
+        return None
+    match = _INTEGER.match(value[:20])
+    if match is None:
+        return 0
+    sign, hexadecimal, octal, decimal = match.groups()
+    if hexadecimal:
+        number = int(hexadecimal, 16)
+    else:
+        number = int(octal, 8) if octal else int(decimal)
+    return -number if sign else number
+
+
+def _positive(value: str | None, otherwise: int | None) -> int | None:
+    number = _get_option(value)
+    return number if number is not None and number > 0 else otherwise

@@ -1,0 +1,234 @@
+"""Read a machine file into a Description, or say everything that is wrong with it.
+
+    [machine]    name, CPUs, nodes, I/O APICs, kernel, boot parameters, seed
+    [cpu]        what /proc/cpuinfo says
+    [cost]       how long each part of an interrupt takes
+    [load]       what ordinary programs do
+    [[device]]   one each: name, driver, and the keys of that driver
+
+Nothing is booted here, but drivers are imported: they own the keys of their devices.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pseudokern.drivers import registry
+from pseudokern.drivers.keys import (
+    Choice,
+    Flag,
+    Integer,
+    Key,
+    Limits,
+    ListOf,
+    Name,
+    Text,
+    did_you_mean,
+    plural,
+    quoted,
+)
+from pseudokern.kernel.cost import CostModel
+from pseudokern.machine.cmdline import BootParameters, booted, parse_cmdline
+from pseudokern.machine.devices import DeviceDescription, FindDriver, read_devices
+from pseudokern.machine.parts import COST_KEYS, CPU_KEYS, LOAD_KEYS, CpuModel, Load, cost_model
+from pseudokern.machine.source import FILE, Source, Spot, Table
+from pseudokern.machine.topology import Topology
+
+KERNELS = ("6.1", "6.12", "6.18")
+MOST_CPUS = 1024
+PINS = 24  # of an I/O APIC: 82093AA and everything since
+
+_CPUS = Integer(1, MOST_CPUS)
+
+MACHINE_KEYS: Mapping[str, Key] = {
+    "name": Key(Name()),
+    "title": Key(Text(), default="", doc="one line for: pseudokern machines"),
+    "cpus": Key(_CPUS, doc="all threads of all cores; alone it means one socket"),
+    "sockets": Key(_CPUS),
+    "cores": Key(_CPUS, doc="of a socket"),
+    "threads": Key(Integer(1, 8), doc="of a core"),
+    "nodes": Key(Integer(1, MOST_CPUS), doc="NUMA nodes; one for each socket if left out"),
+    "possible_cpus": Key(_CPUS, doc="with those that could be plugged in"),
+    "seed": Key(Integer(0, 2**63 - 1), default=0, doc="the same seed gives the same run"),
+    "kernel": Key(Choice(*KERNELS), default="6.12"),
+    "hz": Key(Choice(100, 250, 300, 1000), default=250, doc="CONFIG_HZ: timer ticks a second"),
+    "cmdline": Key(Text(), default="", doc="boot parameters, as in /proc/cmdline"),
+    "ioapics": Key(Integer(1, 64), default=1, doc="I/O APICs of 24 pins each"),
+    "level_isa": Key(
+        ListOf(Integer(1, 15)), default=[9], doc="ISA interrupts that firmware declares level"
+    ),
+    "pic": Key(Flag(), default=True, doc="the 8259 of a PC: interrupts 0-15 always exist"),
+}
+
+_MACHINE = Spot("[machine]", "machine")
+_CPU = Spot("[cpu]", "cpu")
+_COST = Spot("[cost]", "cost")
+_LOAD = Spot("[load]", "load")
+_TABLES = ("machine", "cpu", "cost", "load", "device")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A machine that can be booted.
+
+    topology is what a kernel with these boot parameters sees of the board.
+    """
+
+    name: str
+    title: str
+    seed: int
+    kernel: str
+    hz: int
+    cmdline: str
+    parameters: BootParameters
+    topology: Topology
+    ioapics: int
+    pic: bool
+    level_isa: tuple[int, ...]
+    cpu_model: CpuModel
+    cost: CostModel
+    load: Load
+    devices: tuple[DeviceDescription, ...]
+    path: Path
+
+    @property
+    def nodes(self) -> int:
+        """How many NUMA nodes."""
+        return self.topology.nodes
+
+    @property
+    def gsis(self) -> int:
+        """How many I/O APIC lines; the first message-signalled interrupt gets this number."""
+        return self.ioapics * PINS
+
+    @property
+    def base_dir(self) -> Path:
+        """What the drivers' file names are relative to."""
+        return self.path.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says otherwise. None leaves it to the file; cmdline is appended."""
+
+    seed: int | None = None
+    kernel: str | None = None
+    cpus: int | None = None
+    cmdline: str = ""
+
+
+def load(
+    machine: str | os.PathLike[str],
+    overrides: Overrides = Overrides(),
+    find_driver: FindDriver = registry.find_driver,
+) -> Description:
+    """Read a preset by its name, or a file by its path.
+
+    DescriptionErrors  holds every problem of the file, not only the first
+    """
+    source = Source.open(machine)
+    _report_unknown_tables(source)
+    everywhere = Limits(cpus=MOST_CPUS, nodes=MOST_CPUS, gsis=PINS)
+    values = _read_table(source, _MACHINE, MACHINE_KEYS, everywhere)
+    board = _read_topology(source, values)
+    if overrides.cpus is not None:
+        board = resized(board, overrides.cpus)
+    ioapics = values.get("ioapics", 1)
+    limits = Limits(cpus=board.nr_cpu_ids, nodes=board.nodes, gsis=ioapics * PINS)
+    cpu = _read_table(source, _CPU, CPU_KEYS, limits)
+    cost = _read_table(source, _COST, COST_KEYS, limits)
+    usage = _read_table(source, _LOAD, LOAD_KEYS, limits)
+    devices = read_devices(source, limits, find_driver)
+    source.raise_if_any()
+    cmdline = f"{values['cmdline']} {overrides.cmdline}".strip()
+    parameters = parse_cmdline(cmdline, board)
+    return Description(
+        name=values["name"] or source.path.stem,
+        title=values["title"],
+        seed=values["seed"] if overrides.seed is None else overrides.seed,
+        kernel=overrides.kernel or values["kernel"],
+        hz=values["hz"],
+        cmdline=cmdline,
+        parameters=parameters,
+        topology=booted(board, parameters),
+        ioapics=ioapics,
+        pic=values["pic"],
+        level_isa=values["level_isa"],
+        cpu_model=CpuModel.from_table(cpu),
+        cost=cost_model(cost),
+        load=Load.from_table(usage),
+        devices=devices,
+        path=source.path,
+    )
+
+
+def resized(board: Topology, cpus: int) -> Topology:
+    """A board like this with another number of CPUs; one plain socket if the shape does not fit.
+
+    It keeps its nodes, though some may be left without a CPU: devices are plugged in there.
+    """
+    cores, rest = divmod(cpus, board.sockets * board.threads)
+    if rest or not _nodes_fit(board.sockets, cores, board.nodes):
+        return Topology(cores=cpus, nodes=board.nodes)
+    return replace(board, cores=cores, possible_cpus=0)
+
+
+def _read_table(
+    source: Source, spot: Spot, keys: Mapping[str, Key], limits: Limits
+) -> dict[str, Any]:
+    values = source.table(spot)
+    source.report_unknown(spot, values, keys)
+    return source.read(spot, values, keys, limits)
+
+
+def _report_unknown_tables(source: Source) -> None:
+    for name, value in source.tables.items():
+        if name in _TABLES:
+            continue
+        if name in MACHINE_KEYS and not isinstance(value, dict):
+            source.report(FILE, name, f"{name} stands outside of a table", "put it below [machine]")
+            continue
+        noun = "table" if isinstance(value, dict | list) else "key"
+        known = f"the tables are {', '.join(_TABLES)}"
+        hint = did_you_mean(name, _TABLES) or known
+        source.report(Spot("", name), "", f"unknown {noun} {quoted(name)}", hint)
+
+
+def _read_topology(source: Source, values: Table) -> Topology:
+    """The board as the [machine] table says, or a plausible one if that has a problem."""
+    given = {key: value for key, value in values.items() if isinstance(value, int)}
+    cpus = given.get("cpus")
+    sockets = given.get("sockets", 1)
+    threads = given.get("threads", 1)
+    cores = given.get("cores") or max(1, (cpus or 1) // (sockets * threads))
+    total = sockets * cores * threads
+    if cpus is None and "cores" not in given:
+        if "cpus" not in source.table(_MACHINE):
+            source.report(_MACHINE, "", "cpus is missing", "say how many, like cpus = 4")
+    elif cpus is not None and total != cpus:
+        counts = {"socket": sockets, "core": cores, "thread": threads}
+        shape = " x ".join(plural(count, noun) for noun, count in counts.items())
+        hint = "leave out cpus, or make them agree"
+        source.report(_MACHINE, "cpus", f"cpus is {cpus}, but {shape} make {total}", hint)
+    if total > MOST_CPUS:
+        source.report(_MACHINE, "cores", f"{total} CPUs are too many", f"at most {MOST_CPUS}")
+        return Topology(cores=MOST_CPUS)
+    nodes = given.get("nodes", sockets)
+    if not _nodes_fit(sockets, cores, nodes):
+        what = f"nodes is {nodes}, which does not divide {plural(sockets, 'socket')} of "
+        source.report(_MACHINE, "nodes", f"{what}{plural(cores, 'core')} evenly", "leave it out")
+        nodes = 1
+    possible = given.get("possible_cpus", 0)
+    if 0 < possible < total:
+        what = f"possible_cpus is {possible}, but there are {total} CPUs already"
+        source.report(_MACHINE, "possible_cpus", what, "leave it out")
+    return Topology(sockets, cores, threads, nodes, max(possible, total))
+
+
+def _nodes_fit(sockets: int, cores: int, nodes: int) -> bool:
+    """Does each node get the same number of whole cores, and no socket a part of two nodes?"""
+    if cores == 0:
+        return False
+    return sockets % nodes == 0 or (nodes % sockets == 0 and sockets * cores % nodes == 0)

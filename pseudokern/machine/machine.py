@@ -1,0 +1,86 @@
+"""Boot a machine from its description. The order of boot is on this one screen."""
+
+from pseudokern.drivers.device import Device
+from pseudokern.drivers.programs import Programs
+from pseudokern.drivers.registry import find_driver
+from pseudokern.drivers.test_lines import TestLines
+from pseudokern.hw.vector import ApicId
+from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.printk import Level
+from pseudokern.machine.description import Description
+from pseudokern.sim.timeline import Timeline
+from pseudokern.x86.pc import Pc
+
+BOOT_NS = 1_000_000_000  # until /sbin/init runs
+EVENTS_AT_ONCE = 100_000
+
+
+class Machine:
+    """A machine that has booted; its time stands still until somebody runs its timeline."""
+
+    def __init__(self, description: Description, seed: int) -> None:
+        self.description = description
+        self.timeline = Timeline()
+        topology = description.topology
+        self.kernel = Kernel(
+            timeline=self.timeline,
+            seed=seed,
+            nr_cpu_ids=topology.nr_cpu_ids,
+            online=topology.online_mask,
+            hz=description.hz,
+            cost=description.cost,
+            node_of=topology.node_of,
+        )
+        self.pc = Pc(
+            self.kernel,
+            apic_ids=[ApicId(topology.apic_id(CpuId(n))) for n in range(topology.nr_cpu_ids)],
+            ioapics=description.ioapics,
+            has_pic=description.pic,
+            level_isa=frozenset(description.level_isa),
+            siblings_of=topology.siblings_mask,
+        )
+        self.irqs = self.pc.irqs
+        self.devices: list[Device] = []
+        self._boot()
+
+    def _boot(self) -> None:
+        self._print_banner()
+        affinity = self.description.parameters.irqaffinity
+        if affinity is not None:
+            self.irqs.default_affinity = affinity
+        for entry in self.description.devices:
+            driver = find_driver(entry.driver, self.description.base_dir)
+            self.devices.append(driver(self.pc, entry.name, entry.options))
+        for device in sorted(self.devices, key=lambda device: str(device.options.get("bdf", ""))):
+            device.plug()
+        self._probe(before_proc=True)
+        self.irqs.init_irq_proc()
+        self._run_to_init()
+        self._probe(before_proc=False)
+        self.test_lines = TestLines(self.pc, self.devices)
+        load = self.description.load
+        Programs(
+            self.pc,
+            user=load.user,
+            burst_ns=load.burst_ns,
+            wakeups=load.wakeups,
+            tlb_hz=load.tlb_hz,
+            call_hz=load.call_hz,
+        )
+
+    def _probe(self, *, before_proc: bool) -> None:
+        for device in self.devices:
+            if before_proc == device.BEFORE_PROC:
+                device.probe()
+
+    def _run_to_init(self) -> None:
+        while not self.timeline.run(BOOT_NS, EVENTS_AT_ONCE):
+            continue
+
+    def _print_banner(self) -> None:
+        description = self.description
+        self.kernel.log.printk(Level.NOTICE, f"Linux version {description.kernel}.0-pseudokern")
+        self.kernel.log.printk(Level.NOTICE, f"Kernel command line: {description.cmdline}")
+        for complaint in description.parameters.complaints:
+            self.kernel.log.printk(Level.WARNING, complaint)

@@ -1,0 +1,1 @@
+"""Process context: trio, the FUSE mount, wall time."""

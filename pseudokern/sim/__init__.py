@@ -1,0 +1,1 @@
+"""Time and chance: what is due, and what the dice say."""

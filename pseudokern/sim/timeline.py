@@ -1,0 +1,95 @@
+"""Own the time, and what is due.
+
+An event is one int, (t_ns << 16) | source: comparing ints is the cheapest order there is, and
+ties fall to the source's number, so the order never depends on anything outside. A source is a
+callable; its gate is called with the time and returns the key of its own next event, or 0.
+
+A source whose events come thick (drivers/traffic.py) may handle a run of them in one call, all
+those before horizon_ns, the next event of anybody else. Whoever schedules one moves the horizon.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush, heapreplace
+from typing import NewType
+
+SourceId = NewType("SourceId", int)
+Gate = Callable[[int], int]
+
+SOURCE_BITS = 16
+SOURCE_MASK = (1 << SOURCE_BITS) - 1
+FOREVER_NS = 1 << 62
+
+
+class Timeline:
+    """Integer nanoseconds since boot, and a heap of what happens when."""
+
+    __slots__ = ("_gates", "_heap", "_limit_key", "events", "horizon_ns", "now_ns")
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.horizon_ns = 0
+        self.events = 0
+        self._limit_key = 0
+        self._gates: list[Gate] = []
+        self._heap: list[int] = []
+
+    def add_source(self, gate: Gate) -> SourceId:
+        """Register gate; it is called with the time of each event that it asked for.
+
+        OverflowError  there are 65,536 sources already
+        """
+        if len(self._gates) > SOURCE_MASK:
+            raise OverflowError("the timeline has room for 65,536 sources")
+        self._gates.append(gate)
+        return SourceId(len(self._gates) - 1)
+
+    def schedule(self, source: SourceId, at_ns: int) -> int:
+        """Ask for source to be called at at_ns, or 1 ns from now if that is not the future."""
+        if at_ns <= self.now_ns:
+            at_ns = self.now_ns + 1
+        heappush(self._heap, (at_ns << SOURCE_BITS) | source)
+        if at_ns < self.horizon_ns:
+            self.horizon_ns = at_ns
+        return at_ns
+
+    def next_ns(self) -> int:
+        """When the next event is due; FOREVER_NS if nothing is."""
+        return self._heap[0] >> SOURCE_BITS if self._heap else FOREVER_NS
+
+    def open_run(self) -> None:
+        """Let the source whose gate is being called handle its events up to horizon_ns."""
+        heap = self._heap
+        others = min(heap[1:3], default=self._limit_key)
+        self.horizon_ns = min(others, self._limit_key) >> SOURCE_BITS
+
+    def close_run(self, handled: int) -> None:
+        """End what open_run() began, after `handled` events."""
+        self.horizon_ns = 0
+        self.events += handled
+
+    def run(self, until_ns: int, most: int) -> bool:
+        """Handle what is due up to and including until_ns, but only about `most` events.
+
+        True if the time is now until_ns, False if there is more to do. An event whose gate
+        raises is dropped before the exception leaves, so the timeline stays usable.
+        """
+        heap, gates = self._heap, self._gates
+        limit = self._limit_key = (until_ns + 1) << SOURCE_BITS
+        stop_at = self.events + most
+        try:
+            while heap and (key := heap[0]) < limit:
+                if self.events >= stop_at:
+                    return False
+                self.events += 1
+                self.now_ns = now_ns = key >> SOURCE_BITS
+                # schedule() only looks forward, so key is still on top when the gate returns.
+                if next_key := gates[key & SOURCE_MASK](now_ns):
+                    heapreplace(heap, next_key)
+                else:
+                    heappop(heap)
+        except BaseException:
+            self.horizon_ns = 0
+            heappop(heap)
+            raise
+        self.now_ns = max(self.now_ns, until_ns)
+        return True

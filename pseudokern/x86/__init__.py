@@ -1,0 +1,1 @@
+"""The only place that knows both the hardware and the interrupt core."""

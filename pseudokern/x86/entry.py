@@ -1,0 +1,145 @@
+"""Enter the kernel for each vector, and leave it again.
+
+Follows arch/x86/kernel/irq.c (common_interrupt, the sysvec_* functions), arch/x86/kernel/idt.c
+and irq_exit() of kernel/softirq.c.
+"""
+
+from collections.abc import Callable
+
+from pseudokern.hw.cpu import Cpu, IdtGate
+from pseudokern.hw.vector import VECTORS, Vector
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.printk import Level
+from pseudokern.x86 import vectors as numbers
+from pseudokern.x86.vector import VectorDomain
+
+# name, privilege that may `int` it, interrupt stack; volume 3 of the SDM, table 6-1
+EXCEPTIONS = {
+    0: ("divide_error", 0, 0), 1: ("debug", 0, 3), 2: ("nmi", 0, 2), 3: ("int3", 3, 0),
+    4: ("overflow", 3, 0), 5: ("bounds", 0, 0), 6: ("invalid_op", 0, 0),
+    7: ("device_not_available", 0, 0), 8: ("double_fault", 0, 1),
+    9: ("coproc_segment_overrun", 0, 0), 10: ("invalid_tss", 0, 0),
+    11: ("segment_not_present", 0, 0), 12: ("stack_segment", 0, 0),
+    13: ("general_protection", 0, 0), 14: ("page_fault", 0, 0), 15: ("spurious_interrupt_bug", 0, 0),
+    16: ("coprocessor_error", 0, 0), 17: ("alignment_check", 0, 0), 18: ("machine_check", 0, 4),
+    19: ("simd_coprocessor_error", 0, 0),
+}  # fmt: skip
+
+SystemHandler = Callable[[PerCpu], int]
+
+
+class Entry:
+    """The entry code: what the gates of every CPU's IDT call.
+
+    errors  what the ERR row shows: APIC errors and spurious interrupts of the 8259
+    mis     level interrupts that arrived as edges
+    """
+
+    def __init__(self, kernel: Kernel, vectors: VectorDomain) -> None:
+        self.errors = 0
+        self.mis = 0
+        self._kernel = kernel
+        self._vectors = vectors
+        self._overhead_ns = kernel.cost.overhead_ns
+        self._system: dict[int, tuple[str, SystemHandler]] = {}
+        self.set_system_vector(numbers.ERROR_APIC_VECTOR, "error_interrupt", self._apic_error)
+        self.set_system_vector(numbers.RESCHEDULE_VECTOR, "reschedule_ipi", self._reschedule)
+
+    def set_system_vector(self, vector: int, name: str, handler: SystemHandler) -> None:
+        """Have handler called for a vector of the system; it returns the ns that its work takes."""
+        self._system[vector] = (name, handler)
+
+    def setup_cpu(self, cpu: Cpu) -> None:
+        """Fill a CPU's IDT, and let it take interrupts."""
+        cpu.idt[:] = [self._gate(Vector(number)) for number in range(VECTORS)]
+        cpu.apic.lvt_error.vector = Vector(numbers.ERROR_APIC_VECTOR)
+        cpu.apic.lvt_error.masked = False
+        cpu.sti()
+
+    def _gate(self, vector: Vector) -> IdtGate:
+        if vector in EXCEPTIONS:
+            name, dpl, ist = EXCEPTIONS[vector]
+            return IdtGate(name, self._exception, dpl, ist)
+        if vector == numbers.IA32_SYSCALL_VECTOR:
+            return IdtGate("int80_emulation", self._exception, dpl=3)
+        if vector in self._system:
+            return IdtGate(self._system[vector][0], self._system_interrupt)
+        if numbers.FIRST_EXTERNAL_VECTOR <= vector < numbers.FIRST_SYSTEM_VECTOR:
+            return IdtGate("common_interrupt", self._common_interrupt)
+        return IdtGate("spurious_interrupt", self._spurious_interrupt)
+
+    def _common_interrupt(self, cpu: Cpu, vector: Vector) -> None:
+        """A device's vector: run the flow of the line that it belongs to."""
+        this = self._kernel.cpus[cpu.number]
+        outer, self._kernel.this = self._kernel.this, this
+        cost_ns = self._overhead_ns
+        try:
+            desc = self._vectors.vector_irq[cpu.number].get(vector)
+            if desc is None:
+                self._no_handler(cpu, vector)
+            else:
+                cost_ns += sum(action.cost_ns for action in desc.actions)
+                desc.handle_irq(desc)
+        finally:
+            self._irq_exit(cpu, this, cost_ns)
+            self._kernel.this = outer
+
+    def _system_interrupt(self, cpu: Cpu, vector: Vector) -> None:
+        this = self._kernel.cpus[cpu.number]
+        outer, self._kernel.this = self._kernel.this, this
+        cost_ns = self._overhead_ns
+        try:
+            cpu.apic.eoi()
+            cost_ns += self._system[vector][1](this)
+        finally:
+            self._irq_exit(cpu, this, cost_ns)
+            self._kernel.this = outer
+
+    def _spurious_interrupt(self, cpu: Cpu, vector: Vector) -> None:
+        """A vector of the system range that nobody uses, or 0xff."""
+        this = self._kernel.cpus[cpu.number]
+        this.counts.spurious += 1
+        if vector == numbers.SPURIOUS_APIC_VECTOR:
+            text = f"Spurious APIC interrupt (vector 0xFF) on CPU#{this.cpu}, should never happen."
+        elif cpu.apic.is_in_service(vector):
+            text = f"Spurious interrupt (vector 0x{vector:02x}) on CPU#{this.cpu}. Acked"
+            cpu.apic.eoi()
+        else:
+            text = f"Spurious interrupt (vector 0x{vector:02x}) on CPU#{this.cpu}. Not pending!"
+        self._kernel.log.printk(Level.INFO, text)
+        self._irq_exit(cpu, this, self._overhead_ns)
+
+    def _exception(self, cpu: Cpu, vector: Vector) -> None:
+        """Exceptions come from programs, which this kernel has none of yet."""
+        name = EXCEPTIONS.get(vector, ("int80", 0, 0))[0]
+        self._kernel.log.printk(Level.EMERG, f"unexpected {name} on CPU#{cpu.number}")
+
+    def _no_handler(self, cpu: Cpu, vector: Vector) -> None:
+        """A vector without a line: one straggler after a shutdown is normal, others are told of."""
+        if vector in self._vectors.shut_down[cpu.number]:
+            self._vectors.shut_down[cpu.number].discard(vector)
+        else:
+            self._kernel.log.printk(
+                Level.EMERG, f"__common_interrupt: {cpu.number}.{vector} No irq handler for vector"
+            )
+        cpu.apic.eoi()
+
+    def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:
+        end_ns = cpu.occupy(cost_ns)
+        this.hardirq_ns += cost_ns
+        if this.softirq_pending:
+            self._kernel.softirqs.irq_exit(this, end_ns, cost_ns)
+
+    def _apic_error(self, this: PerCpu) -> int:
+        apic = self._vectors.cpus[this.cpu].apic
+        status, apic.esr = apic.esr, 0
+        self.errors += 1
+        text = f"APIC error on CPU{this.cpu}: {status:02x}"
+        self._kernel.log.printk(Level.DEBUG, text)
+        return 0
+
+    @staticmethod
+    def _reschedule(this: PerCpu) -> int:
+        this.counts.reschedule += 1
+        return 0

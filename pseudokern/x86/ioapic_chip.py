@@ -1,0 +1,67 @@
+"""Drive the pins of the I/O APICs.
+
+Follows arch/x86/kernel/apic/io_apic.c: ioapic_ack_level(), ioapic_set_affinity(), mp_irqdomain.
+"""
+
+from dataclasses import dataclass
+
+from pseudokern.hw.ioapic import IoApic
+from pseudokern.hw.vector import Vector
+from pseudokern.irq.chip import mask_irq, unmask_irq
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.flags import IrqData
+from pseudokern.irq.migration import irq_move_masked_irq
+from pseudokern.x86.apic_chip import ApicChip
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Which pin a line is."""
+
+    ioapic: IoApic
+    number: int
+
+
+class IoApicChip(ApicChip):
+    """Every I/O APIC's pins: edges are acknowledged, levels end with an EOI."""
+
+    name = "IO-APIC"
+
+    def write_target(self, desc: IrqDesc) -> None:
+        pin = pin_of(desc)
+        data = self.vectors.data(desc)
+        pin.ioapic.program(
+            pin.number,
+            vector=Vector(data.target_vector),
+            destination=self.vectors.cpus[data.target_cpu].apic_id,
+        )
+
+    def mask(self, desc: IrqDesc) -> None:
+        pin = pin_of(desc)
+        pin.ioapic.set_masked(pin.number, True)
+
+    def unmask(self, desc: IrqDesc) -> None:
+        pin = pin_of(desc)
+        pin.ioapic.set_masked(pin.number, False)
+
+    def eoi(self, desc: IrqDesc) -> None:
+        """End a level interrupt; a pending move is made while the pin is masked and quiet."""
+        self.vectors.complete_move(desc)
+        moving = desc.dstate & IrqData.SETAFFINITY_PENDING and not desc.is_disabled
+        was_masked = desc.is_masked
+        if moving:
+            mask_irq(desc)
+        self.local_eoi()
+        if moving:
+            pin = pin_of(desc)
+            if not pin.ioapic.entries[pin.number].remote_irr:
+                irq_move_masked_irq(desc)
+            if not was_masked:
+                unmask_irq(desc)
+
+
+def pin_of(desc: IrqDesc) -> Pin:
+    """The pin of an interrupt of this chip."""
+    pin = desc.chip_data
+    assert isinstance(pin, Pin)
+    return pin

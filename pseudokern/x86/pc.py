@@ -1,0 +1,109 @@
+"""Put a PC together: its hardware, and the kernel's half that drives it, in the order of boot.
+
+The order is Linux's: the interrupt core and the legacy controller on the boot CPU, the local
+APICs, the I/O APICs, the other CPUs, the tick.
+"""
+
+from collections.abc import Callable
+
+from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.cpu import Cpu
+from pseudokern.hw.ioapic import PINS, IoApic
+from pseudokern.hw.lapic import LocalApic
+from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.irq.desc import NR_IRQS_LEGACY, IrqTable
+from pseudokern.irq.resend import SoftwareResend
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.printk import Level
+from pseudokern.kernel.timer import TimerWheel
+from pseudokern.x86.apic_timer import ApicTimers
+from pseudokern.x86.entry import Entry
+from pseudokern.x86.gate import Gates
+from pseudokern.x86.gsi import GsiMap
+from pseudokern.x86.pci import PciBus
+from pseudokern.x86.smp import Smp
+from pseudokern.x86.vector import VectorDomain
+
+
+class Pc:
+    """A PC with its kernel, ready for drivers to probe.
+
+    gsis  the I/O APIC lines, by number
+    pci   the functions on the PCI bus
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        apic_ids: list[ApicId],
+        ioapics: int,
+        has_pic: bool,
+        level_isa: frozenset[int],
+        siblings_of: Callable[[CpuId], CpuMask],
+    ) -> None:
+        self.kernel = kernel
+        self.bus = InterruptBus(kernel.timeline, kernel.cost.ipi_ns)
+        self.cpus = [self._new_cpu(CpuId(n), apic_id) for n, apic_id in enumerate(apic_ids)]
+        self.ioapics = [IoApic(self.bus, n * PINS) for n in range(ioapics)]
+        self.has_pic = has_pic
+        self.irqs = IrqTable(kernel, ioapics * PINS, NR_IRQS_LEGACY if has_pic else 0)
+        self.vectors = VectorDomain(kernel, self.bus, self.cpus, has_pic=has_pic)
+        self.gates = Gates(kernel, self.vectors)
+        self.irqs.on_change = self.gates.rebuild
+        self.irqs.resend = SoftwareResend(kernel.timeline).resend
+        self.entry = Entry(kernel, self.vectors)
+        self.smp = Smp(kernel, self.bus, self.cpus, self.entry)
+        self.timers = TimerWheel(kernel.nr_cpu_ids)
+        self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
+        self.gsis = GsiMap(self.irqs, self.vectors, self.ioapics, level_isa)
+        self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)
+        self._boot()
+
+    def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:
+        apic = LocalApic(self.kernel.timeline, apic_id)
+        apic.connect_bus(self._broadcast_eoi)
+        self.bus.add(apic)
+        return Cpu(self.kernel.timeline, number, apic)
+
+    def _broadcast_eoi(self, vector: Vector) -> None:
+        for ioapic in self.ioapics:
+            ioapic.eoi(vector)
+
+    def _boot(self) -> None:
+        legacy = NR_IRQS_LEGACY if self.has_pic else 0
+        self.kernel.log.printk(
+            Level.INFO,
+            f"NR_IRQS: 524544, nr_irqs: {self.irqs.nr_irqs}, preallocated irqs: {legacy}",
+        )
+        self.vectors.matrix.online(CpuId(0))
+        self._set_up(CpuId(0))
+        if self.has_pic:
+            self.gsis.set_up_legacy()
+        for cpu in cpus_of(self.kernel.online & ~1):
+            self.vectors.matrix.online(cpu)
+            self._set_up(cpu)
+
+    def _set_up(self, cpu: CpuId) -> None:
+        self.apic_timers.setup_cpu(self.cpus[cpu])
+        self.entry.setup_cpu(self.cpus[cpu])
+
+    def fold_counts(self) -> None:
+        """Bring all counts and times that fast paths keep up to date."""
+        for desc in self.irqs:
+            if desc.fast_counts is not None:
+                desc.fast_counts.fold()
+
+    def losses(self) -> dict[str, int]:
+        """Every interrupt that was raised and never delivered, by the place where it ended.
+
+        Collapsed ones are in it: they became one with an earlier interrupt.
+        """
+        found: dict[str, int] = dict(self.bus.lost)
+        for ioapic in self.ioapics:
+            for place, times in ioapic.lost.items():
+                found[place] = found.get(place, 0) + times
+        found["collapsed in IRR"] = sum(cpu.apic.collapsed for cpu in self.cpus)
+        found["collapsed in a pending bit"] = self.pci.collapsed
+        return found

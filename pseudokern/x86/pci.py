@@ -1,0 +1,151 @@
+"""Give PCI functions their interrupts: the INTx line, MSI or MSI-X.
+
+Follows drivers/pci/msi/api.c (pci_alloc_irq_vectors_affinity), drivers/pci/msi/msi.c and
+drivers/acpi/pci_irq.c.
+"""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.msi import MsiCapability, MsiVector
+from pseudokern.hw.msix import MsixEntry, MsixTable
+from pseudokern.hw.pci import Bdf, PciFunction
+from pseudokern.irq.affinity import create_affinity_masks, group_cpus_evenly
+from pseudokern.irq.chip import handle_edge_irq
+from pseudokern.irq.desc import IrqDesc, IrqTable
+from pseudokern.irq.domain import IrqDomain
+from pseudokern.kernel.cpumask import CpuId, CpuMask
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.x86.gsi import GsiMap
+from pseudokern.x86.msi_chip import MsiChip
+from pseudokern.x86.vector import VectorDomain
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Ask for managed vectors, spread over the CPUs; pre and post ones are left out of it."""
+
+    pre: int = 0
+    post: int = 0
+
+
+class PciBus:
+    """The PCI functions of a machine, by address."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        irqs: IrqTable,
+        vectors: VectorDomain,
+        bus: InterruptBus,
+        gsis: GsiMap,
+        siblings_of: Callable[[CpuId], CpuMask],
+    ) -> None:
+        self.functions: dict[Bdf, PciFunction] = {}
+        self._kernel = kernel
+        self._irqs = irqs
+        self._vectors = vectors
+        self._bus = bus
+        self._gsis = gsis
+        self._siblings_of = siblings_of
+        self._domains: dict[Bdf, IrqDomain] = {}
+
+    @property
+    def collapsed(self) -> int:
+        """Events that found the pending bit of their masked message set."""
+        entries: list[MsixEntry | MsiVector] = []
+        for function in self.functions.values():
+            if function.msix is not None:
+                entries += function.msix.entries
+            if function.msi is not None:
+                entries += function.msi.entries
+        return sum(entry.collapsed for entry in entries)
+
+    def add(self, function: PciFunction) -> None:
+        """Plug a function in."""
+        self.functions[function.bdf] = function
+
+    def enable(self, function: PciFunction) -> IrqDesc | None:
+        """Enable the device: its INTx line, if it has one, gets an interrupt number."""
+        if not function.gsi:
+            return None
+        desc = self._gsis.register(function.gsi)
+        function.intx = self._gsis.intx_line(function.gsi)
+        function.irq = desc.irq
+        return desc
+
+    def alloc_msix(
+        self, function: PciFunction, count: int, spread: Spread | None = None
+    ) -> list[IrqDesc]:
+        """Make count MSI-X interrupts. ENOSPC: managed vectors do not fit; then none is made."""
+        function.msix = table = MsixTable(self._bus, count)
+        descs = self._alloc(function, "MSIX", list(table.entries), spread)
+        table.set_enabled(True)
+        return descs
+
+    def alloc_msi(self, function: PciFunction, count: int) -> list[IrqDesc]:
+        """Make count MSI interrupts: a power of two, at most 32; only 1 without remapping."""
+        if count != 1:
+            raise OSError(errno.ENOSPC, "more than one MSI needs interrupt remapping")
+        function.msi = capability = MsiCapability(self._bus, count, maskable=True)
+        descs = self._alloc(function, "MSI", list(capability.entries), None)
+        capability.set_enabled(True)
+        function.irq = descs[0].irq
+        return descs
+
+    def free(self, function: PciFunction) -> None:
+        """Take the interrupts back. Their handlers must be gone."""
+        domain = self._domains.pop(function.bdf)
+        for desc in list(domain.descs.values()):
+            domain.disassociate(desc)
+            self._vectors.teardown(desc)
+            self._irqs.free_desc(desc)
+        function.irqs.clear()
+        function.msi = function.msix = None
+        function.irq = function.gsi
+
+    def _alloc(
+        self,
+        function: PciFunction,
+        kind: str,
+        entries: list[MsixEntry | MsiVector],
+        spread: Spread | None,
+    ) -> list[IrqDesc]:
+        affinities = self._affinities(len(entries), spread) if spread is not None else None
+        descs = self._irqs.alloc_descs(len(entries), function.node, affinities)
+        chip = MsiChip(self._vectors, kind, function.bdf)
+        domain = self._domains[function.bdf] = IrqDomain(chip.name, len(entries))
+        done: list[IrqDesc] = []
+        for index, (desc, entry) in enumerate(zip(descs, entries, strict=True)):
+            try:
+                self._vectors.setup(desc)
+            except OSError:
+                self._undo(function, done, descs)
+                raise
+            domain.associate(desc, index, chip, entry, handle_edge_irq, "edge")
+            chip.write_target(desc)
+            function.irqs[desc.irq] = kind.lower()
+            done.append(desc)
+        return descs
+
+    def _undo(self, function: PciFunction, done: list[IrqDesc], descs: list[IrqDesc]) -> None:
+        for desc in done:
+            self._vectors.teardown(desc)
+        for desc in descs:
+            self._irqs.free_desc(desc)
+        del self._domains[function.bdf]
+        function.irqs.clear()
+        function.msix = function.msi = None
+
+    def _affinities(self, count: int, spread: Spread) -> list[tuple[CpuMask, bool]]:
+        kernel = self._kernel
+
+        def group(groups: int) -> list[CpuMask]:
+            return group_cpus_evenly(
+                groups, kernel.possible, kernel.present, kernel.node_of, self._siblings_of
+            )
+
+        default = self._irqs.default_affinity
+        return create_affinity_masks(count, spread.pre, spread.post, default, group)

@@ -1,0 +1,139 @@
+"""Boot a recorded machine, replay recordings of real Linux on it, halt.
+
+scripts/oracle runs this. The comparing is done by recordings/replay, which came
+with the recordings and is kept as it was; this only gives it a machine.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = Path(__file__).resolve().parent / "recordings"
+HALT_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Where cases, the output that Linux gave, and the cases' shell library lie."""
+
+    cases: Path = RECORDINGS / "cases"
+    expected: Path = RECORDINGS / "expected"
+    lib: Path = RECORDINGS / "lib"
+
+    @classmethod
+    def beside(cls, cases: Path, expected: Path | None) -> "Recordings":
+        """Those of a directory of cases; what does not lie beside it is the repository's."""
+
+        def sibling(name: str) -> Path:
+            found = cases.parent / name
+            return found if found.is_dir() else RECORDINGS / name
+
+        return cls(cases, expected or sibling("expected"), sibling("lib"))
+
+    def topics(self) -> list[str]:
+        return sorted(topic.name for topic in self.cases.iterdir() if topic.is_dir())
+
+
+@contextlib.contextmanager
+def booted(machine: str) -> Iterator[Path]:
+    """Boot machine on a directory of its own, and halt it however the block ends."""
+    mount = Path(tempfile.mkdtemp(prefix=f"pseudokern-{machine}-"))
+    mount.chmod(0o755)  # the cases of topic nonroot walk through it as user 1000
+    pseudokern = [sys.executable, "-m", "pseudokern"]
+    try:
+        boot = [*pseudokern, "boot", machine, "--at", str(mount), "--detach"]
+        subprocess.run(boot, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        yield mount
+    finally:
+        halt = subprocess.run(
+            [*pseudokern, "halt", "--at", str(mount)],
+            capture_output=True,
+            text=True,
+            timeout=HALT_TIMEOUT_S,
+        )
+        try:
+            mount.rmdir()
+        except OSError as error:
+            why = (halt.stderr or halt.stdout).strip() or error.strerror
+            raise SystemExit(f"oracle: {mount} is left behind: {why}") from error
+
+
+def replay(
+    machine: str, mount: Path, recordings: Recordings, cases: list[Path], options: list[str]
+) -> list[str]:
+    """The command that replays cases on the machine mounted there."""
+    command = [
+        *(sys.executable, str(RECORDINGS / "replay")),
+        *("--machine", machine),
+        *("--proc", str(mount / "proc"), "--sys", str(mount / "sys")),
+        *("--irqctl", str(ROOT / "scripts/irqctl"), "--klog", str(ROOT / "scripts/klog")),
+        *("--expected", str(recordings.expected), "--lib", str(recordings.lib)),
+        *options,
+    ]
+    if os.geteuid() != 0:
+        command += ["--skip", "setpriv"]  # only root can become another user
+    return command + [str(case) for case in cases]
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/oracle",
+        description="Replay recordings of real Linux on a booted machine.",
+        epilog='The last line is "N passed, N failed"; the exit status is 1 if a case failed.',
+    )
+    parser.add_argument("machine", metavar="MACHINE", help="a preset's name")
+    parser.add_argument("topics", metavar="TOPIC", nargs="*", help="directories of cases; all")
+    parser.add_argument("--cases", metavar="DIR", type=Path, help="where the cases are")
+    parser.add_argument("--expected", metavar="DIR", type=Path, help="what Linux printed")
+    parser.add_argument("--only", metavar="TEXT", help="only cases with TEXT in topic/name")
+    parser.add_argument("--timeout", metavar="SECONDS", help="for one case; default 120")
+    parser.add_argument("--quiet", action="store_true", help="names of failures, no differences")
+    return parser.parse_intermixed_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    recordings = Recordings()
+    if arguments.cases is not None:
+        expected = arguments.expected and arguments.expected.resolve()
+        recordings = Recordings.beside(arguments.cases.resolve(), expected)
+    elif arguments.expected is not None:
+        recordings = Recordings(expected=arguments.expected.resolve())
+    for directory in (recordings.cases, recordings.expected):
+        if not directory.is_dir():
+            print(f"oracle: there is no directory {directory}", file=sys.stderr)
+            return 2
+    for topic in arguments.topics:
+        if not (recordings.cases / topic).is_dir():
+            there = ", ".join(recordings.topics())
+            print(f'oracle: no topic "{topic}" in {recordings.cases}: {there}', file=sys.stderr)
+            return 2
+
+    options = ["--quiet"] if arguments.quiet else []
+    if arguments.only is not None:
+        options += ["--only", arguments.only]
+    if arguments.timeout is not None:
+        options += ["--timeout", arguments.timeout]
+    cases = [recordings.cases / topic for topic in arguments.topics] or [recordings.cases]
+    with booted(arguments.machine) as mount:
+        command = replay(arguments.machine, mount, recordings, cases, options)
+        return subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+
+
+if __name__ == "__main__":
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, frame: sys.exit(128 + number))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except subprocess.CalledProcessError as failed:
+        sys.exit(failed.returncode)  # boot has said why
