@@ -3,6 +3,8 @@
 Follows drivers/acpi/osl.c: acpi_os_install_interrupt_handler().
 """
 
+from typing import ClassVar
+
 from pseudokern.drivers.device import Device, Irqf, IrqReturn
 from pseudokern.drivers.keys import Gsi, Key
 from pseudokern.irq.desc import Irq
@@ -11,7 +13,9 @@ from pseudokern.irq.desc import Irq
 class Acpi(Device):
     """ACPI events; nothing presses the power button here."""
 
-    KEYS = {"gsi": Key(Gsi(minimum=1, trigger="level", shared=True), default=9, doc="the SCI")}
+    KEYS: ClassVar = {
+        "gsi": Key(Gsi(minimum=1, trigger="level", shared=True), default=9, doc="the SCI")
+    }
 
     def probe(self) -> None:
         irq = Irq(self.options["gsi"])

@@ -16,7 +16,7 @@ BLOCK_BIT = 1 << Softirq.BLOCK
 class Ahci(PciDevice):
     """An AHCI controller. rate: completions a second, of all ports together."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         **PCI_KEYS,
         "ports": Key(Integer(1, 32), default=6, doc="SATA ports"),
         "rate": Key(Rate(), default=0, doc="completions a second"),

@@ -18,7 +18,7 @@ class Edu(IntxDevice):
     once and gives it back, which leaves the line's directory in /proc/irq.
     """
 
-    KEYS = {
+    KEYS: ClassVar = {
         **PCI_KEYS,
         "interrupt": Key(Choice("msi", "intx", "none", "freed"), default="msi", doc="which way"),
     }

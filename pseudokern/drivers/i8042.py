@@ -3,6 +3,8 @@
 Follows drivers/input/serio/i8042.c.
 """
 
+from typing import ClassVar
+
 from pseudokern.drivers.device import Device, IrqReturn
 from pseudokern.drivers.keys import Key, Rate
 from pseudokern.drivers.traffic import Target
@@ -15,7 +17,7 @@ MOUSE_IRQ = Irq(12)
 class I8042(Device):
     """Two ports; each byte from a device is an interrupt."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         "keyboard_rate": Key(Rate(), default=0, doc="bytes from the keyboard a second"),
         "mouse_rate": Key(Rate(), default=0, doc="bytes from the mouse a second"),
     }

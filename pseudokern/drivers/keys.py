@@ -2,7 +2,7 @@
 
 A driver declares its keys, and the machine file is checked against them before anything boots:
 
-    KEYS = {
+    KEYS: ClassVar = {
         **PCI_KEYS,
         "queues": Key(Integer(1, 256), default=1, doc="receive queues, one vector each"),
         "rate": Key(OneOrEach(Rate()), per="queues", default="0 Hz", doc="frames per queue"),

@@ -7,6 +7,7 @@ Not modelled yet: flows, RSS, coalescing, rings that overflow, transmission.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn, PciDevice
 from pseudokern.drivers.keys import (
@@ -65,7 +66,7 @@ class RxQueue:
 class Nic(PciDevice):
     """A multi-queue network card."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         **PCI_KEYS,
         "style": Key(Choice(*STYLES), default="igb", doc="whose driver names the vectors"),
         "queues": Key(Integer(1, MAX_QUEUES), default=1, doc="receive queues, one vector each"),

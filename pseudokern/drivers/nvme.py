@@ -20,7 +20,7 @@ BLOCK_BIT = 1 << Softirq.BLOCK
 class Nvme(PciDevice):
     """A drive. rate: completions a second on each I/O queue that has its CPU."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         **PCI_KEYS,
         "queues": Key(
             Integer(1, MAX_QUEUES), derive=lambda limits, _: min(limits.cpus, MAX_QUEUES),

@@ -3,6 +3,8 @@
 Follows drivers/rtc/rtc-cmos.c.
 """
 
+from typing import ClassVar
+
 from pseudokern.drivers.device import Device, IrqReturn
 from pseudokern.drivers.keys import Gsi, Key, Rate
 from pseudokern.irq.desc import Irq
@@ -11,7 +13,7 @@ from pseudokern.irq.desc import Irq
 class Rtc(Device):
     """An MC146818. rate: update, alarm and periodic interrupts together."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         "gsi": Key(
             Gsi(minimum=1, trigger="edge", shared=False), default=8, doc="its ISA interrupt"
         ),

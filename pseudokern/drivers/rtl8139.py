@@ -14,7 +14,7 @@ from pseudokern.kernel.napi import Napi
 class Rtl8139(IntxDevice):
     """A RealTek 8139C+. rate: frames a second."""
 
-    KEYS = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="frames a second")}
+    KEYS: ClassVar = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="frames a second")}
     IDENTITY: ClassVar = (0x10EC, 0x8139, 0x020000)
     DRIVER: ClassVar = "8139cp"
 

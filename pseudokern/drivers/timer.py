@@ -17,7 +17,9 @@ TIMER_IRQ = Irq(0)
 class Timer(Device):
     """The programmable interval timer; boot_ticks is how often it fires before it stops."""
 
-    KEYS = {"boot_ticks": Key(Integer(0, 100_000), default=125, doc="interrupts during boot")}
+    KEYS: ClassVar = {
+        "boot_ticks": Key(Integer(0, 100_000), default=125, doc="interrupts during boot")
+    }
     BEFORE_PROC: ClassVar[bool] = True
 
     def probe(self) -> None:

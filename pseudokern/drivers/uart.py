@@ -3,6 +3,8 @@
 Follows drivers/tty/serial/8250/8250_core.c.
 """
 
+from typing import ClassVar
+
 from pseudokern.drivers.device import Device, IrqReturn
 from pseudokern.drivers.keys import Gsi, Key, Rate
 from pseudokern.irq.desc import Irq
@@ -11,7 +13,7 @@ from pseudokern.irq.desc import Irq
 class Uart(Device):
     """An 8250. rate: how often it interrupts."""
 
-    KEYS = {
+    KEYS: ClassVar = {
         "gsi": Key(
             Gsi(minimum=1, trigger="edge", shared=False), default=4, doc="its ISA interrupt"
         ),

@@ -13,7 +13,7 @@ from pseudokern.x86.msi_chip import message_of
 class VirtioRng(PciDevice):
     """A virtio entropy device. rate: buffers filled a second."""
 
-    KEYS = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="buffers filled a second")}
+    KEYS: ClassVar = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="buffers filled a second")}
     IDENTITY: ClassVar = (0x1AF4, 0x1005, 0x00FF00)
     DRIVER: ClassVar = "virtio-pci"
 

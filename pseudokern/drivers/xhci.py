@@ -15,7 +15,7 @@ MAX_INTERRUPTERS = 8
 class Xhci(PciDevice):
     """An xHCI controller. rate: events a second."""
 
-    KEYS = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="events a second")}
+    KEYS: ClassVar = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="events a second")}
     IDENTITY: ClassVar = (0x8086, 0xA12F, 0x0C0330)
     DRIVER: ClassVar = "xhci_hcd"
 

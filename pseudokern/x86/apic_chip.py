@@ -12,7 +12,7 @@ from pseudokern.x86.vector import VectorDomain
 
 
 class ApicChip(IrqChip):
-    """A chip whose interrupts end at a vector of a CPU. Subclasses say how the vector is written."""
+    """A chip whose interrupts end at a vector of a CPU; subclasses say how it is written."""
 
     flags = ChipFlag.SKIP_SET_WAKE | ChipFlag.AFFINITY_PRE_STARTUP | ChipFlag.MOVE_DEFERRED
     can_set_affinity = True

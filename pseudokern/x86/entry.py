@@ -21,7 +21,8 @@ EXCEPTIONS = {
     7: ("device_not_available", 0, 0), 8: ("double_fault", 0, 1),
     9: ("coproc_segment_overrun", 0, 0), 10: ("invalid_tss", 0, 0),
     11: ("segment_not_present", 0, 0), 12: ("stack_segment", 0, 0),
-    13: ("general_protection", 0, 0), 14: ("page_fault", 0, 0), 15: ("spurious_interrupt_bug", 0, 0),
+    13: ("general_protection", 0, 0), 14: ("page_fault", 0, 0),
+    15: ("spurious_interrupt_bug", 0, 0),
     16: ("coprocessor_error", 0, 0), 17: ("alignment_check", 0, 0), 18: ("machine_check", 0, 4),
     19: ("simd_coprocessor_error", 0, 0),
 }  # fmt: skip

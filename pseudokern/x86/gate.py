@@ -38,8 +38,8 @@ _HANDLED = IrqReturn.HANDLED
 class EdgeGate:
     """The short way of one interrupt to one CPU; count is what it handled since the last fold."""
 
-    __slots__ = ("_cost_ns", "_cpu", "_desc", "_handler", "_irq_exit", "_kernel", "_this", "_vector",
-                 "count")  # fmt: skip
+    __slots__ = ("_cost_ns", "_cpu", "_desc", "_handler", "_irq_exit", "_kernel", "_this",
+                 "_vector", "count")  # fmt: skip
 
     def __init__(
         self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector
