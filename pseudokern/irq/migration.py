@@ -36,5 +36,7 @@ def irq_move_masked_irq(desc: IrqDesc) -> None:
             if error.errno == errno.EBUSY:
                 desc.dstate |= IrqData.SETAFFINITY_PENDING
                 return
+        else:
+            desc.affinity = desc.pending_mask
     desc.pending_mask = 0
     desc.changed()

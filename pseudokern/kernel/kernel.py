@@ -7,7 +7,7 @@ interrupts it is the CPU on which the last one ran, as for any preemptible Linux
 from collections.abc import Callable
 
 from pseudokern.kernel.cost import CostModel
-from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.napi import NetRx
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import KernelLog
@@ -51,14 +51,17 @@ class Kernel:
         self.this = self.cpus[0]
         self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, NetRx(cost.softirq_item_ns).action)
-        self._node_of = node_of
+        self._nodes = [node_of(this.cpu) for this in self.cpus]
+        self._node_masks: dict[int, CpuMask] = {}
+        for cpu, node in enumerate(self._nodes):
+            self._node_masks[node] = self._node_masks.get(node, 0) | 1 << cpu
 
     def node_of(self, cpu: CpuId) -> int:
-        return self._node_of(cpu)
+        return self._nodes[cpu]
 
     def cpumask_of_node(self, node: int) -> CpuMask:
         """The CPUs of a node; none for node -1 and for a node without CPUs."""
-        return sum(1 << cpu for cpu in cpus_of(self.possible) if self._node_of(cpu) == node)
+        return self._node_masks.get(node, 0)
 
     def chance(self, name: str) -> Chance:
         """The stream of random numbers that belongs to name."""

@@ -9,15 +9,23 @@ from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
 from pseudokern.machine.description import Description
+from pseudokern.sim.clock import Clock
+from pseudokern.sim.completion import Completion
 from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
+DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
 EVENTS_AT_ONCE = 100_000
 
 
 class Machine:
-    """A machine that has booted; its time stands still until somebody runs its timeline."""
+    """A machine that has booted; its time stands still until somebody runs its timeline.
+
+    clock        how its time follows real time, for whoever runs it
+    halting      done when somebody asked for the machine to be shut down
+    boot_time_s  when it was switched on, in seconds since 1970
+    """
 
     def __init__(self, description: Description, seed: int) -> None:
         self.description = description
@@ -42,6 +50,9 @@ class Machine:
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
+        self.clock = Clock(self.timeline)
+        self.halting = Completion()
+        self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()
 
     def _boot(self) -> None:

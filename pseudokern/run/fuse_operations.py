@@ -16,7 +16,8 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from pseudokern.run.fuse_protocol import Attributes, Caller, OpenFile, Tree
+from pseudokern.fs.open_file import OpenFile
+from pseudokern.fs.tree import Attributes, Caller, Tree
 from pseudokern.run.libfuse import Libfuse
 
 LOG = logging.getLogger("pseudokern")
@@ -109,7 +110,7 @@ class FuseOperations:
         self.tree.chown(os.fsdecode(path), uid, gid, self._caller())
 
     def _utimens(self, path: bytes, _times: Any) -> None:
-        self.tree.utimens(os.fsdecode(path))
+        self.tree.utimens(os.fsdecode(path), self._caller())
 
     def _statfs(self, _path: bytes, answer: Any) -> None:
         answer.contents.f_bsize = answer.contents.f_frsize = 4096  # simple_statfs()
@@ -140,7 +141,7 @@ class FuseOperations:
         self.tree.rmdir(os.fsdecode(path), self._caller())
 
     def _rename(self, old: bytes, new: bytes) -> None:
-        self.tree.rename(os.fsdecode(old), os.fsdecode(new))
+        self.tree.rename(os.fsdecode(old), os.fsdecode(new), self._caller())
 
 
 def _answering(name: str, method: Callable[..., None]) -> Callable[..., int]:

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import trio
 
+from pseudokern.fs.tree import Tree
 from pseudokern.run import libfuse, mountpoint
 from pseudokern.run.fuse_operations import LOG, FuseOperations, errno_of
-from pseudokern.run.fuse_protocol import Tree
 from pseudokern.run.mountpoint import MountError
 from pseudokern.sim.completion import Completion
 

@@ -44,16 +44,20 @@ class Entry:
         self._vectors = vectors
         self._overhead_ns = kernel.cost.overhead_ns
         self._system: dict[int, tuple[str, SystemHandler]] = {}
+        self._idt: list[IdtGate | None] = []
         self.set_system_vector(numbers.ERROR_APIC_VECTOR, "error_interrupt", self._apic_error)
         self.set_system_vector(numbers.RESCHEDULE_VECTOR, "reschedule_ipi", self._reschedule)
 
     def set_system_vector(self, vector: int, name: str, handler: SystemHandler) -> None:
         """Have handler called for a vector of the system; it returns the ns that its work takes."""
         self._system[vector] = (name, handler)
+        self._idt = []
 
     def setup_cpu(self, cpu: Cpu) -> None:
         """Fill a CPU's IDT, and let it take interrupts."""
-        cpu.idt[:] = [self._gate(Vector(number)) for number in range(VECTORS)]
+        if not self._idt:
+            self._idt = [self._gate(Vector(number)) for number in range(VECTORS)]
+        cpu.idt[:] = self._idt
         cpu.apic.lvt_error.vector = Vector(numbers.ERROR_APIC_VECTOR)
         cpu.apic.lvt_error.masked = False
         cpu.sti()

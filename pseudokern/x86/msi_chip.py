@@ -10,6 +10,7 @@ vector on the old CPU, and leaves no stray interrupt.
 from pseudokern.hw.bus import message_address
 from pseudokern.hw.msi import MsiVector
 from pseudokern.hw.msix import MsixEntry
+from pseudokern.hw.pci import Bdf
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import ChipFlag
 from pseudokern.x86.apic_chip import ApicChip
@@ -21,8 +22,9 @@ class MsiChip(ApicChip):
 
     flags = ApicChip.flags | ChipFlag.ONESHOT_SAFE
 
-    def __init__(self, vectors: VectorDomain, kind: str, bdf: str) -> None:
+    def __init__(self, vectors: VectorDomain, kind: str, bdf: Bdf) -> None:
         super().__init__(vectors)
+        self.bdf = bdf
         self.name = f"PCI-{kind}-{bdf}"
 
     def write_target(self, desc: IrqDesc) -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pseudokern.run.fuse_protocol import Caller
+from pseudokern.fs.tree import Caller
 
 pytestmark = pytest.mark.mount
 

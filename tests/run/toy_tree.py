@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from pseudokern.run.fuse_protocol import Attributes, Caller
+from pseudokern.fs.tree import Attributes, Caller
 from pseudokern.run.fuse_session import FuseSession
 from pseudokern.sim.completion import Completion
 
@@ -143,7 +143,7 @@ class ToyTree:
     def chown(self, path: str, uid: int, gid: int, caller: Caller) -> None:
         self.calls.append(("chown", path, uid, gid))
 
-    def utimens(self, path: str) -> None:
+    def utimens(self, path: str, caller: Caller) -> None:
         self.calls.append(("utimens", path))
 
     def truncate(self, path: str, length: int, caller: Caller) -> None:
@@ -170,7 +170,7 @@ class ToyTree:
     def rmdir(self, path: str, caller: Caller) -> None:
         raise OSError(errno.ENOTEMPTY, "rmdir")
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(self, old: str, new: str, caller: Caller) -> None:
         raise OSError(errno.EFBIG, "rename")
 
     def _find(self, path: str) -> ToyFile:

@@ -1,0 +1,106 @@
+"""Serve what Linux does not have: /sys/kernel/debug/pseudokern.
+
+The clock, the test lines, the kernel log as text, where interrupts were lost, and halt. The
+project's own commands are thin readers and writers of these.
+"""
+
+import errno
+from typing import get_args
+
+from pseudokern.fs.open_file import OpenFile
+from pseudokern.machine.machine import Machine
+from pseudokern.sim.clock import MODES, Mode
+from pseudokern.sim.completion import Completion
+from pseudokern.sim.quantity import QuantityError, parse_duration_ns
+
+
+def show_klog(machine: Machine) -> bytes:
+    return "".join(f"{record}\n" for record in machine.kernel.log).encode()
+
+
+def show_losses(machine: Machine) -> bytes:
+    losses = machine.pc.losses()
+    return "".join(f"{losses[place]:10} {place}\n" for place in sorted(losses)).encode()
+
+
+def store_halt(machine: Machine, _data: bytes) -> None:
+    machine.halting.complete()
+
+
+def show_now_ns(machine: Machine) -> bytes:
+    return b"%d\n" % machine.timeline.now_ns
+
+
+def store_advance(machine: Machine, data: bytes) -> Completion:
+    """Wait for simulated time to pass: `3s`, `250ms`. EINVAL: that is no duration."""
+    text = data.decode("latin-1").strip()
+    try:
+        return machine.clock.advance(parse_duration_ns(text))
+    except QuantityError as error:
+        raise OSError(errno.EINVAL, f"clock/advance {text!r} {error}") from None
+
+
+def show_mode(machine: Machine) -> bytes:
+    return f"{machine.clock.mode}\n".encode()
+
+
+def store_mode(machine: Machine, data: bytes) -> None:
+    word = data.decode("latin-1").strip()
+    if word not in get_args(Mode):
+        raise OSError(errno.EINVAL, f"clock/mode {word!r}: use one of {', '.join(MODES)}")
+    machine.clock.set_mode(next(mode for mode in MODES if mode == word))
+
+
+def show_speed(machine: Machine) -> bytes:
+    return f"{machine.clock.speed:g}\n".encode()
+
+
+def store_speed(machine: Machine, data: bytes) -> None:
+    try:
+        speed = float(data)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 1e9:
+        raise OSError(errno.EINVAL, f"clock/speed {data!r}: a number above 0")
+    machine.clock.set_speed(speed)
+
+
+class IrqctlFile(OpenFile):
+    """An open irqctl: what is written is a command, what is read then is its answer.
+
+    The kernel moves a descriptor's position by what was written, so the answer begins wherever
+    the first read after a command begins.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._answer = b""
+        self._answer_starts: int | None = 0
+
+    def read(self, size: int, offset: int) -> bytes | Completion:
+        if self._answer_starts is None:
+            self._answer_starts = offset
+        start = offset - self._answer_starts
+        return self._answer[start : start + size] if start >= 0 else b""
+
+    def write(self, data: bytes, offset: int) -> int | Completion:
+        self._answer, self._answer_starts = b"", None
+        answer = self._machine.test_lines.command(data.decode("utf-8", "surrogateescape"))
+        if isinstance(answer, str):
+            self._answer = answer.encode("utf-8", "surrogateescape")
+            return len(data)
+        return written_when_done(answer, len(data))
+
+
+def written_when_done(work: Completion, size: int) -> Completion:
+    """The result of a write of size bytes that ends with work, with its error if it has one."""
+    written = Completion()
+
+    def finish() -> None:
+        if work.error is not None:
+            written.fail(work.error)
+        else:
+            written.complete(size)
+
+    work.on_done(finish)
+    return written

@@ -1,0 +1,238 @@
+"""List every file and directory of the mount, with who shows it and who takes what is written.
+
+A path component in braces stands for a collection: {irq} for every interrupt that has a directory
+in /proc/irq. show and store get the machine and then what the braces stand for, in order. show
+returns the text, or a list of records where it matters how reads cut it (seq_file.py).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pseudokern.fs import debug, proc_irq, sys_cpu, sys_irq, sys_pci
+from pseudokern.fs.cpuinfo import records_cpuinfo
+from pseudokern.fs.interrupts import records_interrupts
+from pseudokern.fs.open_file import OpenFile
+from pseudokern.fs.profile import PROFILES
+from pseudokern.fs.softirqs import show_softirqs
+from pseudokern.fs.stat import show_stat, show_uptime
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.kernel.cpumask import CpuId, cpus_of
+from pseudokern.machine.machine import Machine
+from pseudokern.machine.topology import Topology
+
+Shown: TypeAlias = bytes | list[bytes]
+Show: TypeAlias = Callable[..., Shown]
+Store: TypeAlias = Callable[..., Any]  # None, or a Completion of what was begun
+Mode: TypeAlias = int | Callable[..., int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file. mode may depend on the object."""
+
+    path: str
+    mode: Mode
+    show: Show | None
+    store: Store | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A file with an open() of its own."""
+
+    path: str
+    mode: int
+    open: Callable[..., OpenFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link; target(machine, ...) says where to."""
+
+    path: str
+    target: Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory that is there even if nothing is in it; others follow from the paths."""
+
+    path: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a component in braces stands for.
+
+    names(machine, ...)       the names in the directory
+    find(machine, name, ...)  the object of that name, or None
+    """
+
+    names: Callable[..., Iterable[str]]
+    find: Callable[..., object | None]
+
+
+def _find_proc_irq(machine: Machine, name: str) -> IrqDesc | None:
+    desc = _find_irq(machine, name)
+    return desc if desc is not None and desc.proc_mode else None
+
+
+def _find_irq(machine: Machine, name: str) -> IrqDesc | None:
+    number = _number(name)
+    return None if number is None else machine.irqs.get(number)
+
+
+def _find_action(_machine: Machine, name: str, desc: IrqDesc) -> str | None:
+    return name if any(action.proc_name == name for action in desc.actions) else None
+
+
+def _find_cpu(machine: Machine, name: str) -> CpuId | None:
+    number = _number(name.removeprefix("cpu")) if name.startswith("cpu") else None
+    return CpuId(number) if number is not None and number < machine.kernel.nr_cpu_ids else None
+
+
+def _number(name: str) -> Any:
+    """A number as the kernel writes it: no sign, no leading zero."""
+    return int(name) if name.isascii() and name.isdigit() and str(int(name)) == name else None
+
+
+COLLECTIONS = {
+    "{irq}": Collection(
+        lambda machine: [str(desc.irq) for desc in machine.irqs if desc.proc_mode], _find_proc_irq
+    ),
+    "{any irq}": Collection(lambda machine: [str(desc.irq) for desc in machine.irqs], _find_irq),
+    "{action}": Collection(
+        lambda _machine, desc: [a.proc_name for a in desc.actions if a.proc_name is not None],
+        _find_action,
+    ),
+    "{cpu}": Collection(
+        lambda machine: [f"cpu{cpu}" for cpu in cpus_of(machine.kernel.possible)], _find_cpu
+    ),
+    "{bdf}": Collection(
+        lambda machine: sorted(machine.pc.pci.functions),
+        lambda machine, name: machine.pc.pci.functions.get(name),
+    ),
+    "{pci root}": Collection(
+        lambda machine: sorted({sys_pci.root_of(f) for f in machine.pc.pci.functions.values()}),
+        lambda machine, name: (
+            name
+            if name in {sys_pci.root_of(f) for f in machine.pc.pci.functions.values()}
+            else None
+        ),
+    ),
+    "{function}": Collection(
+        lambda machine, root: sorted(
+            f.bdf for f in machine.pc.pci.functions.values() if sys_pci.root_of(f) == root
+        ),
+        lambda machine, name, root: (
+            function
+            if (function := machine.pc.pci.functions.get(name))
+            and sys_pci.root_of(function) == root
+            else None
+        ),
+    ),
+    "{msi irq}": Collection(
+        lambda _machine, _root, function: [str(irq) for irq in function.irqs],
+        lambda _machine, name, _root, function: (
+            number if (number := _number(name)) in function.irqs else None
+        ),
+    ),
+}
+
+_IRQ = "proc/irq/{irq}"
+_SYS_IRQ = "sys/kernel/irq/{any irq}"
+_CPUS = "sys/devices/system/cpu"
+_TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
+_PCI = "sys/devices/{pci root}/{function}"
+_DEBUG = "sys/kernel/debug/pseudokern"
+
+
+def _topology_masks() -> Iterable[Entry]:
+    for name, mask in (
+        ("core_cpus", Topology.siblings_mask),
+        ("core_siblings", Topology.core_siblings_mask),
+        ("package_cpus", Topology.core_siblings_mask),
+        ("thread_siblings", Topology.siblings_mask),
+    ):
+        yield Entry(f"{_TOPOLOGY}/{name}", 0o444, sys_cpu.topology_mask(mask))
+        yield Entry(f"{_TOPOLOGY}/{name}_list", 0o444, sys_cpu.topology_list(mask))
+
+
+ENTRIES: Sequence[Entry | Special | Link | Folder] = (
+    Entry("proc/interrupts", 0o444, records_interrupts),
+    Entry("proc/softirqs", 0o444, show_softirqs),
+    Entry("proc/stat", 0o444, show_stat),
+    Entry("proc/cpuinfo", 0o444, records_cpuinfo),
+    Entry("proc/uptime", 0o444, show_uptime),
+    Entry("proc/cmdline", 0o444, lambda machine: f"{machine.description.cmdline}\n".encode()),
+    Entry(
+        "proc/version",
+        0o444,
+        lambda machine: (
+            f"Linux version {PROFILES[machine.description.kernel].release} (simulated)\n".encode()
+        ),
+    ),
+    Entry(
+        "proc/irq/default_smp_affinity",
+        0o644,
+        proc_irq.show_default_smp_affinity,
+        proc_irq.store_default_smp_affinity,
+    ),
+    Entry(
+        f"{_IRQ}/smp_affinity",
+        proc_irq.smp_affinity_mode,
+        proc_irq.show_smp_affinity,
+        proc_irq.store_smp_affinity,
+    ),
+    Entry(
+        f"{_IRQ}/smp_affinity_list",
+        proc_irq.smp_affinity_mode,
+        proc_irq.show_smp_affinity_list,
+        proc_irq.store_smp_affinity_list,
+    ),
+    Entry(f"{_IRQ}/effective_affinity", 0o444, proc_irq.show_effective_affinity),
+    Entry(f"{_IRQ}/effective_affinity_list", 0o444, proc_irq.show_effective_affinity_list),
+    Entry(f"{_IRQ}/affinity_hint", 0o444, proc_irq.show_affinity_hint),
+    Entry(f"{_IRQ}/node", 0o444, proc_irq.show_node),
+    Entry(f"{_IRQ}/spurious", 0o444, proc_irq.show_spurious),
+    Folder(f"{_IRQ}/{{action}}", 0o555),
+    Entry(f"{_SYS_IRQ}/actions", 0o444, sys_irq.show_actions),
+    Entry(f"{_SYS_IRQ}/chip_name", 0o444, sys_irq.show_chip_name),
+    Entry(f"{_SYS_IRQ}/hwirq", 0o444, sys_irq.show_hwirq),
+    Entry(f"{_SYS_IRQ}/name", 0o444, sys_irq.show_name),
+    Entry(f"{_SYS_IRQ}/per_cpu_count", 0o444, sys_irq.show_per_cpu_count),
+    Entry(f"{_SYS_IRQ}/type", 0o444, sys_irq.show_type),
+    Entry(f"{_SYS_IRQ}/wakeup", 0o444, sys_irq.show_wakeup),
+    Entry(f"{_CPUS}/online", 0o444, sys_cpu.show_online),
+    Entry(f"{_CPUS}/offline", 0o444, sys_cpu.show_offline),
+    Entry(f"{_CPUS}/possible", 0o444, sys_cpu.show_possible),
+    Entry(f"{_CPUS}/present", 0o444, sys_cpu.show_present),
+    Entry(f"{_CPUS}/isolated", 0o444, sys_cpu.show_isolated),
+    Entry(f"{_CPUS}/nohz_full", 0o444, sys_cpu.show_nohz_full),
+    Entry(f"{_CPUS}/kernel_max", 0o444, sys_cpu.show_kernel_max),
+    Entry(f"{_CPUS}/{{cpu}}/online", 0o644, sys_cpu.show_cpu_online, sys_cpu.store_cpu_online),
+    Entry(f"{_TOPOLOGY}/core_id", 0o444, sys_cpu.topology_number(Topology.core_of)),
+    Entry(f"{_TOPOLOGY}/die_id", 0o444, sys_cpu.topology_number(lambda _topology, _cpu: 0)),
+    Entry(f"{_TOPOLOGY}/physical_package_id", 0o444, sys_cpu.topology_number(Topology.socket_of)),
+    *_topology_masks(),
+    Link("sys/bus/pci/devices/{bdf}", sys_pci.link_to_function),
+    Entry(f"{_PCI}/irq", 0o444, sys_pci.show_irq),
+    Entry(f"{_PCI}/class", 0o444, sys_pci.show_class),
+    Entry(f"{_PCI}/vendor", 0o444, sys_pci.show_vendor),
+    Entry(f"{_PCI}/device", 0o444, sys_pci.show_device),
+    Entry(f"{_PCI}/numa_node", 0o644, sys_pci.show_numa_node),
+    Entry(f"{_PCI}/local_cpus", 0o444, sys_pci.show_local_cpus),
+    Entry(f"{_PCI}/local_cpulist", 0o444, sys_pci.show_local_cpulist),
+    Entry(f"{_PCI}/msi_irqs/{{msi irq}}", 0o444, sys_pci.show_msi_irq),
+    Folder("sys/kernel/debug", 0o700),
+    Entry(f"{_DEBUG}/clock/advance", 0o200, None, debug.store_advance),
+    Entry(f"{_DEBUG}/clock/mode", 0o600, debug.show_mode, debug.store_mode),
+    Entry(f"{_DEBUG}/clock/now_ns", 0o400, debug.show_now_ns),
+    Entry(f"{_DEBUG}/clock/speed", 0o600, debug.show_speed, debug.store_speed),
+    Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
+    Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
+    Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),
+    Entry(f"{_DEBUG}/losses", 0o400, debug.show_losses),
+)

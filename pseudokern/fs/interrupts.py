@@ -1,0 +1,155 @@
+"""Write /proc/interrupts.
+
+Follows kernel/irq/proc.c: show_interrupts(), and arch/x86/kernel/irq.c: arch_show_interrupts().
+A row is formatted again only when its total has changed; on a machine of a thousand CPUs that is
+what makes the file readable at all.
+"""
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter, itemgetter
+from weakref import WeakKeyDictionary
+
+from pseudokern.fs.profile import PROFILES, Profile
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.irqchip import NoChip
+from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.machine.machine import Machine
+
+UINT_RANGE = 1 << 32
+
+SYSTEM_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("NMI", "nmi", "Non-maskable interrupts"),
+    ("LOC", "apic_timer", "Local timer interrupts"),
+    ("SPU", "spurious", "Spurious interrupts"),
+    ("PMI", "performance", "Performance monitoring interrupts"),
+    ("IWI", "irq_work", "IRQ work interrupts"),
+    ("RTR", "icr_retries", "APIC ICR read retries"),
+    ("RES", "reschedule", "Rescheduling interrupts"),
+    ("CAL", "call_function", "Function call interrupts"),
+    ("TLB", "tlb", "TLB shootdowns"),
+    ("TRM", "thermal", "Thermal event interrupts"),
+    ("THR", "threshold", "Threshold APIC interrupts"),
+    ("DFR", "deferred_error", "Deferred Error APIC interrupts"),
+    ("MCE", "machine_checks", "Machine check exceptions"),
+    ("MCP", "machine_check_polls", "Machine check polls"),
+)
+POSTED_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("PIN", "posted", "Posted-interrupt notification event"),
+    ("NPI", "posted_nested", "Nested posted-interrupt event"),
+    ("PIW", "posted_wakeup", "Posted-interrupt wakeup event"),
+)
+
+Columns = Callable[[list[int]], tuple[int, ...]]
+
+
+class _Row:
+    """One numbered row, and the total for which its text was made."""
+
+    __slots__ = ("desc", "template", "text", "total")
+
+    def __init__(self, desc: IrqDesc, template: bytes) -> None:
+        self.desc = desc
+        self.template = template
+        self.total = -1
+        self.text = b""
+
+
+class InterruptsFile:
+    """/proc/interrupts of one machine."""
+
+    def __init__(self, machine: Machine, profile: Profile) -> None:
+        self._machine = machine
+        self._profile = profile
+        self._built_for: tuple[int, int] = (-1, 0)
+        self._header = b""
+        self._rows: list[_Row] = []
+        self._columns: Columns = tuple
+
+    def records(self) -> list[bytes]:
+        """The rows as the kernel's iterator makes them: the header comes with the first one, and
+        all the rows without a number are one record."""
+        kernel, irqs = self._machine.kernel, self._machine.irqs
+        if self._built_for != (irqs.generation, kernel.online):
+            self._build()
+            self._built_for = (irqs.generation, kernel.online)
+        columns = self._columns
+        for row in self._rows:
+            total = row.desc.total
+            if total != row.total:
+                row.total = total
+                counts = row.desc.kstat_irqs
+                if total >= UINT_RANGE:
+                    counts = [count % UINT_RANGE for count in counts]
+                row.text = row.template % columns(counts)
+        records = [row.text for row in self._rows]
+        if records and self._rows[0].desc.irq == 0:
+            records[0] = self._header + records[0]
+        else:
+            records.insert(0, self._header)
+        return [*records, self._system_rows()]
+
+    def _build(self) -> None:
+        kernel, irqs = self._machine.kernel, self._machine.irqs
+        width = number_width(irqs.nr_irqs)
+        online = list(cpus_of(kernel.online))
+        self._header = b" " * (width + 8) + b"".join(b"CPU%-8d" % cpu for cpu in online) + b"\n"
+        if kernel.online == kernel.possible:
+            self._columns = tuple
+        elif len(online) == 1:
+            self._columns = lambda counts, only=online[0]: (counts[only],)  # type: ignore[misc]
+        else:
+            self._columns = itemgetter(*online)
+        self._rows = [
+            _Row(desc, self._template(desc, width, len(online)))
+            for desc in irqs
+            if desc.actions and not isinstance(desc.chip, NoChip)
+        ]
+
+    def _template(self, desc: IrqDesc, width: int, columns: int) -> bytes:
+        if self._profile.gap_before_counts:
+            head = f"{desc.irq:{width}}:" + " %10d" * columns
+        else:
+            head = f"{desc.irq:{width}}: " + "%10d " * columns
+        number = "" if desc.domain is None else str(self._profile.hwirq(desc))
+        tail = f" {self._profile.chip_name(desc):>8} {number:>{width}}"
+        if desc.flow_name:
+            tail += f"-{desc.flow_name:8}"
+        names = [action.name for action in desc.actions if action.name is not None]
+        tail += "  " + ", ".join(names) + "\n"
+        return (head + tail.replace("%", "%%")).encode()
+
+    def _system_rows(self) -> bytes:
+        entry, irqs = self._machine.pc.entry, self._machine.irqs
+        width = number_width(irqs.nr_irqs)
+        return b"".join(
+            [
+                *self._named(SYSTEM_ROWS, width),
+                b"%*s: %10d\n" % (width, b"ERR", entry.errors % UINT_RANGE),
+                b"%*s: %10d\n" % (width, b"MIS", entry.mis % UINT_RANGE),
+                *self._named(POSTED_ROWS, width),
+            ]
+        )
+
+    def _named(self, rows: tuple[tuple[str, str, str], ...], width: int) -> Iterable[bytes]:
+        kernel = self._machine.kernel
+        counts = [kernel.cpus[cpu].counts for cpu in cpus_of(kernel.online)]
+        template = b"%*s: " + b"%10d " * len(counts) + b"  %s\n"
+        for label, attribute, text in rows:
+            values = [value % UINT_RANGE for value in map(attrgetter(attribute), counts)]
+            yield template % (width, label.encode(), *values, text.encode())
+
+
+_FILES: WeakKeyDictionary[Machine, InterruptsFile] = WeakKeyDictionary()
+
+
+def records_interrupts(machine: Machine) -> list[bytes]:
+    """The records of a machine's file; what did not change since the last time is reused."""
+    file = _FILES.get(machine)
+    if file is None:
+        file = _FILES[machine] = InterruptsFile(machine, PROFILES[machine.description.kernel])
+    return file.records()
+
+
+def number_width(nr_irqs: int) -> int:
+    """Columns of an interrupt's number: three, or as many as nr_irqs has digits."""
+    return min(max(3, len(str(nr_irqs))), 10)

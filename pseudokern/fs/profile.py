@@ -1,0 +1,55 @@
+"""Say what differs between the kernels that can be mounted.
+
+Follows kernel/irq/proc.c and kernel/irq/msi.c of 6.1, 6.12 and 6.18.
+"""
+
+from dataclasses import dataclass
+
+from pseudokern.hw.pci import Bdf
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.x86.msi_chip import MsiChip
+
+MSI_INDEX_BITS = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kernel's formats.
+
+    gap_before_counts  6.18 puts the blank before each count, not behind it
+    fixed_modes   an affinity that cannot be written has mode 0444, and writing it is EPERM; before,
+                  the mode was 0644 and the error EIO
+    device_msi    each device has an MSI domain of its own, and small hardware numbers
+    """
+
+    name: str
+    release: str
+    gap_before_counts: bool = False
+    fixed_modes: bool = True
+    device_msi: bool = True
+
+    def chip_name(self, desc: IrqDesc) -> str:
+        if isinstance(desc.chip, MsiChip) and not self.device_msi:
+            return "PCI-MSI"
+        return desc.chip.name
+
+    def hwirq(self, desc: IrqDesc) -> int:
+        """The hardware number as it is printed."""
+        if isinstance(desc.chip, MsiChip) and not self.device_msi:
+            return _device_id(desc.chip.bdf) << MSI_INDEX_BITS | desc.hwirq
+        return desc.hwirq
+
+
+PROFILES = {
+    "6.1": Profile("6.1", "6.1.0-pseudokern", fixed_modes=False, device_msi=False),
+    "6.12": Profile("6.12", "6.12.0-pseudokern"),
+    "6.18": Profile("6.18", "6.18.0-pseudokern", gap_before_counts=True),
+}
+
+
+def _device_id(bdf: Bdf) -> int:
+    """pci_domain_nr << 16 | bus << 8 | device << 3 | function."""
+    domain, bus, rest = bdf.split(":")
+    device, function = rest.split(".")
+    bus_number = int(domain, 16) << 8 | int(bus, 16)
+    return bus_number << 8 | int(device, 16) << 3 | int(function)

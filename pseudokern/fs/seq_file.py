@@ -1,0 +1,56 @@
+"""Cut a text into reads where the kernel's seq_file does.
+
+Follows fs/seq_file.c: seq_read_iter(). A read gives as many whole records as fit into a buffer of
+one page, which doubles when a single record does not fit; what a small read leaves over comes
+first the next time. So read() is short long before the end, and programs must not take that for
+the end of the file.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+PAGE_SIZE = 4096
+
+
+class SeqReader:
+    """One rendering of a file, as it is read from an open descriptor."""
+
+    __slots__ = ("_buffer_size", "_ends", "_filled", "_index", "_text")
+
+    def __init__(self, records: Sequence[bytes], buffer_size: int = PAGE_SIZE) -> None:
+        self._text = b"".join(records)
+        self._ends = list(accumulate(map(len, records)))
+        self._buffer_size = buffer_size
+        self._index = 0  # the first record that is not in the buffer
+        self._filled = 0  # where the buffer ends
+
+    def read(self, size: int, offset: int) -> bytes:
+        """At most size bytes from offset; the reads of a program go on where the last one ended."""
+        if offset > self._filled:
+            self._seek(offset)
+        end = min(offset + size, self._filled)
+        if end < offset + size:
+            self._fill(offset + size - end)
+            end = min(offset + size, self._filled)
+        return self._text[offset:end]
+
+    def _seek(self, offset: int) -> None:
+        """Make the record that holds offset the last one in the buffer."""
+        self._index, self._filled = 0, 0
+        while self._index < len(self._ends) and self._filled <= offset:
+            self._filled = self._ends[self._index]
+            self._index += 1
+
+    def _fill(self, wanted: int) -> None:
+        """Put records into the empty buffer: one at least, more if they fit and are wanted."""
+        start = self._filled
+        while self._index < len(self._ends):
+            length = self._ends[self._index] - start
+            if length >= self._buffer_size and self._filled > start:
+                return
+            while length >= self._buffer_size:
+                self._buffer_size *= 2
+            self._filled = self._ends[self._index]
+            self._index += 1
+            if length >= wanted:
+                return

@@ -1,0 +1,73 @@
+"""Write /proc/stat and /proc/uptime.
+
+Follows fs/proc/stat.c and fs/proc/uptime.c. Times are in USER_HZ, 1/100 s; the intr line has a
+number for every interrupt that could exist.
+"""
+
+from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.kernel.percpu import PerCpu, SystemCounts
+from pseudokern.kernel.softirq import Softirq
+from pseudokern.machine.machine import Machine
+
+NS_PER_TICK = 10_000_000
+NS_PER_S = 1_000_000_000
+
+# What arch_irq_stat_cpu() adds up: TLB, DFR and the posted ones are not in it.
+_IN_TOTAL = (
+    "nmi", "apic_timer", "spurious", "performance", "irq_work", "icr_retries", "reschedule",
+    "call_function", "thermal", "threshold", "machine_checks", "machine_check_polls",
+)  # fmt: skip
+
+
+def show_stat(machine: Machine) -> bytes:
+    machine.pc.fold_counts()
+    kernel = machine.kernel
+    now_ns = kernel.timeline.now_ns
+    times = [_times_ns(this, now_ns) for this in kernel.cpus]
+    lines = ["cpu  " + _ticks([sum(column) for column in zip(*times, strict=True)])]
+    lines += [f"cpu{cpu} " + _ticks(times[cpu]) for cpu in cpus_of(kernel.online)]
+    lines.append(_intr(machine))
+    switches = sum(this.context_switches for this in kernel.cpus)
+    running = sum(not this.is_idle for this in kernel.cpus)
+    lines += [f"ctxt {switches}", f"btime {machine.boot_time_s}", "processes 1"]
+    lines += [f"procs_running {max(running, 1)}", "procs_blocked 0"]
+    sums = [sum(this.softirq_counts[number] for this in kernel.cpus) for number in Softirq]
+    lines.append("softirq " + " ".join(map(str, [sum(sums), *sums])))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def show_uptime(machine: Machine) -> bytes:
+    machine.pc.fold_counts()
+    now_ns = machine.timeline.now_ns
+    idle_ns = sum(_times_ns(this, now_ns)[3] for this in machine.kernel.cpus)
+    return f"{_seconds(now_ns)} {_seconds(idle_ns)}\n".encode()
+
+
+def _times_ns(this: PerCpu, now_ns: int) -> list[int]:
+    """user nice system idle iowait irq softirq steal guest guest_nice."""
+    user_ns = this.user_ns if this.is_idle else this.user_ns + now_ns - this.user_since_ns
+    idle_ns = max(0, now_ns - user_ns - this.hardirq_ns - this.softirq_ns)
+    return [user_ns, 0, 0, idle_ns, 0, this.hardirq_ns, this.softirq_ns, 0, 0, 0]
+
+
+def _ticks(times_ns: list[int]) -> str:
+    return " ".join(str(time_ns // NS_PER_TICK) for time_ns in times_ns)
+
+
+def _seconds(time_ns: int) -> str:
+    return f"{time_ns // NS_PER_S}.{time_ns % NS_PER_S // NS_PER_TICK:02}"
+
+
+def _intr(machine: Machine) -> str:
+    numbers = ["0"] * machine.irqs.nr_irqs
+    total = machine.irqs.retired_counts + machine.pc.entry.errors
+    for desc in machine.irqs:
+        if count := desc.total:
+            numbers[desc.irq] = str(count)
+            total += count
+    total += sum(_system_total(this.counts) for this in machine.kernel.cpus)
+    return f"intr {total} " + " ".join(numbers)
+
+
+def _system_total(counts: SystemCounts) -> int:
+    return sum(getattr(counts, name) for name in _IN_TOTAL)

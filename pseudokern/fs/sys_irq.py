@@ -1,0 +1,44 @@
+"""Show /sys/kernel/irq/N.
+
+Follows kernel/irq/irqdesc.c: the attributes of irq_kobj_type. Every descriptor has a directory,
+requested or not; what a line does not have reads as nothing.
+"""
+
+from pseudokern.fs.profile import PROFILES
+from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.flags import IrqData
+from pseudokern.irq.irqchip import NoChip
+from pseudokern.machine.machine import Machine
+
+
+def show_actions(_machine: Machine, desc: IrqDesc) -> bytes:
+    names = [action.name for action in desc.actions if action.name is not None]
+    return (",".join(names) + "\n").encode() if names else b""
+
+
+def show_chip_name(machine: Machine, desc: IrqDesc) -> bytes:
+    if isinstance(desc.chip, NoChip):
+        return b""
+    return f"{PROFILES[machine.description.kernel].chip_name(desc)}\n".encode()
+
+
+def show_hwirq(machine: Machine, desc: IrqDesc) -> bytes:
+    if desc.domain is None:
+        return b""
+    return b"%d\n" % PROFILES[machine.description.kernel].hwirq(desc)
+
+
+def show_name(_machine: Machine, desc: IrqDesc) -> bytes:
+    return f"{desc.flow_name}\n".encode() if desc.flow_name else b""
+
+
+def show_per_cpu_count(_machine: Machine, desc: IrqDesc) -> bytes:
+    return (",".join(map(str, desc.kstat_irqs)) + "\n").encode()
+
+
+def show_type(_machine: Machine, desc: IrqDesc) -> bytes:
+    return b"level\n" if desc.is_level else b"edge\n"
+
+
+def show_wakeup(_machine: Machine, desc: IrqDesc) -> bytes:
+    return b"enabled\n" if desc.dstate & IrqData.WAKEUP_STATE else b"disabled\n"

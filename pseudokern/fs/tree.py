@@ -1,0 +1,389 @@
+"""Answer file system calls from the table of entries.
+
+Knows nothing of FUSE. Follows fs/proc/generic.c, fs/proc/inode.c and fs/kernfs for what can be
+done to such files: they can be opened, read, written and chmodded, but not made or removed. Which
+errno says so differs between /proc and /sys.
+
+The user who mounted, and uid 0, are root here.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pseudokern.fs.debug import written_when_done
+from pseudokern.fs.entries import (
+    COLLECTIONS,
+    ENTRIES,
+    Collection,
+    Entry,
+    Folder,
+    Link,
+    Special,
+)
+from pseudokern.fs.open_file import OpenFile
+from pseudokern.fs.seq_file import SeqReader
+from pseudokern.machine.machine import Machine
+from pseudokern.sim.completion import Completion
+
+PROC_BLOCK_SIZE = 1024
+PAGE_SIZE = 4096
+
+
+@dataclass(slots=True)
+class Attributes:
+    """What stat() says. mode includes the type."""
+
+    mode: int
+    nlink: int = 1
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    blksize: int = PROC_BLOCK_SIZE
+    mtime_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+@dataclass(slots=True)
+class Directory:
+    """A directory of the table: fixed children, and at most one collection."""
+
+    mode: int
+    children: "dict[str, Node]" = field(default_factory=dict)
+    collection: Collection | None = None
+    member: "Node | None" = None
+
+
+File: TypeAlias = Entry | Special
+Node: TypeAlias = Directory | Entry | Special | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a path leads to, and the objects that its components in braces stand for."""
+
+    path: str
+    node: Node
+    keys: tuple[object, ...]
+
+    @property
+    def in_proc(self) -> bool:
+        return self.path.startswith("/proc")
+
+    @property
+    def in_debugfs(self) -> bool:
+        return self.path.startswith("/sys/kernel/debug")
+
+
+class Tree:
+    """The files of one machine. on_write(path, data) hears of every write that succeeds."""
+
+    def __init__(self, machine: Machine, owner_uid: int = 0) -> None:
+        self.machine = machine
+        self.on_write: Callable[[str, bytes], None] = lambda _path, _data: None
+        self._owner_uid = owner_uid
+        self._root = build(ENTRIES)
+        self._changed: dict[tuple[int, tuple[object, ...]], Attributes] = {}
+
+    def getattr(self, path: str) -> Attributes:
+        """ENOENT, ENOTDIR as for any file system."""
+        return self._attributes(self._find(path))
+
+    def seek_end(self, path: str) -> None:
+        """lseek(SEEK_END): EINVAL in /proc, whose files have no end."""
+        if self._find(path).in_proc:
+            raise OSError(errno.EINVAL, f"{path} has no end to seek to")
+
+    def readdir(self, path: str) -> list[tuple[str, int]]:
+        """Names and modes, in the kernel's order: in /proc shorter names first."""
+        found = self._find(path)
+        if not isinstance(found.node, Directory):
+            raise OSError(errno.ENOTDIR, path)
+        names = [(name, self._mode(found, child)) for name, child in self._children(found)]
+        if found.in_proc:
+            names.sort(key=lambda item: (len(item[0]), item[0]))
+        return names
+
+    def readlink(self, path: str) -> str:
+        found = self._find(path)
+        if not isinstance(found.node, Link):
+            raise OSError(errno.EINVAL, f"{path} is no link")
+        return found.node.target(self.machine, *found.keys)
+
+    def open(self, path: str, flags: int, caller: Caller) -> OpenFile:
+        """EACCES: not for this caller, or nothing can be written there. EINVAL: O_DIRECT."""
+        found = self._find(path)
+        node = found.node
+        if isinstance(node, Directory):
+            raise OSError(errno.EISDIR, path)
+        if isinstance(node, Link):
+            raise OSError(errno.ELOOP, path)
+        access = flags & os.O_ACCMODE
+        reads, writes = access in (os.O_RDONLY, os.O_RDWR), access in (os.O_WRONLY, os.O_RDWR)
+        self._check(found, caller, os.R_OK * reads | os.W_OK * writes)
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, f"{path} cannot be opened with O_DIRECT")
+        if isinstance(node, Special):
+            return _Journaled(self, path, node.open(self.machine, *found.keys))
+        if writes and node.store is None and not found.in_proc:
+            raise OSError(errno.EACCES, f"{path} cannot be written")
+        return _TreeFile(self, found, node)
+
+    def access(self, path: str, mask: int, caller: Caller) -> None:
+        """access(2). EACCES: not allowed. Root may do all but execute a file."""
+        found = self._find(path)
+        if mask & os.X_OK and not isinstance(found.node, Directory):
+            raise OSError(errno.EACCES, path)
+        self._check(found, caller, mask)
+
+    def chmod(self, path: str, mode: int, caller: Caller) -> None:
+        """Kept until the object is gone. EPERM: the caller does not own the file."""
+        found, attributes = self._own(path, caller)
+        attributes.mode = stat.S_IFMT(attributes.mode) | stat.S_IMODE(mode)
+        self._changed[_key(found)] = attributes
+
+    def chown(self, path: str, uid: int, gid: int, caller: Caller) -> None:
+        """-1 leaves an id as it is. EPERM: only root may."""
+        found, attributes = self._own(path, caller)
+        if not self._is_root(caller):
+            raise OSError(errno.EPERM, path)
+        attributes.uid = attributes.uid if uid == -1 else uid
+        attributes.gid = attributes.gid if gid == -1 else gid
+        self._changed[_key(found)] = attributes
+
+    def utimens(self, path: str, caller: Caller) -> None:
+        """Accepted from the owner, and forgotten. EACCES: somebody else."""
+        found = self._find(path)
+        attributes = self._attributes(found)
+        if not self._is_root(caller) and caller.uid != attributes.uid:
+            self._check(found, caller, os.W_OK)
+
+    def truncate(self, path: str, _length: int, caller: Caller) -> None:
+        """Accepted and without effect. EACCES: the caller may not write."""
+        self._check(self._find(path), caller, os.W_OK)
+
+    def create(self, path: str, caller: Caller) -> None:
+        """Always fails: EACCES in /sys, ENOENT in /proc."""
+        raise self._refusal(path, caller, proc=errno.ENOENT, sys=errno.EACCES)
+
+    def mkdir(self, path: str, caller: Caller) -> None:
+        raise self._refusal(path, caller, proc=errno.ENOENT, sys=errno.EPERM)
+
+    mknod = symlink = link = mkdir
+
+    def unlink(self, path: str, caller: Caller) -> None:
+        raise self._refusal(path, caller, proc=errno.EPERM, sys=errno.EPERM)
+
+    rmdir = unlink
+
+    def rename(self, old: str, new: str, caller: Caller) -> None:
+        """Always fails. In /proc a new name is ENOENT, one that is there EPERM."""
+        try:
+            self._find(new)
+        except OSError:
+            proc = errno.ENOENT
+        else:
+            proc = errno.EPERM
+        raise self._refusal(old, caller, proc=proc, sys=errno.EPERM)
+
+    def is_current(self, found: Found) -> bool:
+        """Whether the path still leads to the same object."""
+        try:
+            now = self._find(found.path)
+        except OSError:
+            return False
+        return len(now.keys) == len(found.keys) and all(
+            a is b for a, b in zip(now.keys, found.keys, strict=True)
+        )
+
+    def _find(self, path: str) -> Found:
+        node: Node = self._root
+        keys: tuple[object, ...] = ()
+        for name in path.split("/"):
+            if not name:
+                continue
+            if not isinstance(node, Directory):
+                raise OSError(errno.ENOTDIR, path)
+            child = node.children.get(name)
+            if child is None:
+                key = node.collection.find(self.machine, name, *keys) if node.collection else None
+                if key is None or node.member is None:
+                    raise OSError(errno.ENOENT, path)
+                keys = (*keys, key)
+                child = node.member
+            node = child
+        return Found(path, node, keys)
+
+    def _children(self, found: Found) -> Iterable[tuple[str, Node]]:
+        directory = found.node
+        assert isinstance(directory, Directory)
+        yield from directory.children.items()
+        if directory.collection is not None and directory.member is not None:
+            for name in directory.collection.names(self.machine, *found.keys):
+                yield name, directory.member
+
+    def _mode(self, parent: Found, child: Node) -> int:
+        """The type of a child, which is all that readdir() needs."""
+        if isinstance(child, Directory):
+            return stat.S_IFDIR
+        return stat.S_IFLNK if isinstance(child, Link) else stat.S_IFREG
+
+    def _attributes(self, found: Found) -> Attributes:
+        changed = self._changed.get(_key(found)) if self._changed else None
+        if changed is not None:
+            return changed
+        node = found.node
+        plain = found.in_proc or found.in_debugfs
+        attributes = Attributes(
+            mode=0,
+            size=0 if plain else PAGE_SIZE,
+            blksize=PROC_BLOCK_SIZE if found.in_proc else PAGE_SIZE,
+            mtime_s=self.machine.boot_time_s,
+        )
+        if isinstance(node, Directory):
+            folders = sum(isinstance(child, Directory) for _, child in self._children(found))
+            attributes.mode, attributes.nlink = stat.S_IFDIR | node.mode, 2 + folders
+            attributes.size = 0
+        elif isinstance(node, Link):
+            attributes.mode, attributes.size = stat.S_IFLNK | 0o777, 0
+        else:
+            mode = node.mode
+            if callable(mode):
+                mode = mode(self.machine, *found.keys)
+            attributes.mode = stat.S_IFREG | mode
+        return attributes
+
+    def _is_root(self, caller: Caller) -> bool:
+        return caller.uid in (0, self._owner_uid)
+
+    def _check(self, found: Found, caller: Caller, mask: int) -> None:
+        """Ask the mode bits; root needs none. Directories on the way have to be searchable."""
+        if self._is_root(caller):
+            return
+        parts = found.path.strip("/").split("/")
+        for depth in range(1, len(parts)):
+            folder = self._find("/" + "/".join(parts[:depth]))
+            if not _allows(self._attributes(folder), caller, os.X_OK):
+                raise OSError(errno.EACCES, found.path)
+        if not _allows(self._attributes(found), caller, mask):
+            raise OSError(errno.EACCES, found.path)
+
+    def _own(self, path: str, caller: Caller) -> tuple[Found, Attributes]:
+        found = self._find(path)
+        attributes = self._attributes(found)
+        if not self._is_root(caller) and caller.uid != attributes.uid:
+            raise OSError(errno.EPERM, path)
+        return found, attributes
+
+    def _refusal(self, path: str, caller: Caller, *, proc: int, sys: int) -> OSError:
+        if not self._is_root(caller):
+            return OSError(errno.EACCES, path)
+        return OSError(proc if path.startswith("/proc") else sys, path)
+
+
+class _TreeFile(OpenFile):
+    """An open entry: rendered when it is read from the start, then read on from that."""
+
+    __slots__ = ("_entry", "_found", "_reader", "_tree")
+
+    def __init__(self, tree: Tree, found: Found, entry: Entry) -> None:
+        self._tree = tree
+        self._found = found
+        self._entry = entry
+        self._reader: SeqReader | None = None
+
+    def read(self, size: int, offset: int) -> bytes | Completion:
+        if offset == 0 or self._reader is None:
+            self._check_alive()
+            if self._entry.show is None:
+                raise OSError(errno.EINVAL, f"{self._found.path} cannot be read")
+            shown = self._entry.show(self._tree.machine, *self._found.keys)
+            self._reader = SeqReader([shown] if isinstance(shown, bytes) else shown)
+        return self._reader.read(size, offset)
+
+    def write(self, data: bytes, offset: int) -> int | Completion:
+        self._check_alive()
+        if self._entry.store is None:
+            raise OSError(errno.EIO, f"{self._found.path} cannot be written")
+        begun = self._entry.store(self._tree.machine, data, *self._found.keys)
+        self._tree.on_write(self._found.path, data)
+        return written_when_done(begun, len(data)) if isinstance(begun, Completion) else len(data)
+
+    def _check_alive(self) -> None:
+        """EIO in /proc, ENODEV in /sys: the object that the file belonged to is gone."""
+        if self._found.keys and not self._tree.is_current(self._found):
+            raise OSError(errno.EIO if self._found.in_proc else errno.ENODEV, self._found.path)
+
+
+class _Journaled(OpenFile):
+    """A file with a mind of its own, whose writes are told of like all others."""
+
+    __slots__ = ("_file", "_path", "_tree")
+
+    def __init__(self, tree: Tree, path: str, file: OpenFile) -> None:
+        self._tree = tree
+        self._path = path
+        self._file = file
+
+    def read(self, size: int, offset: int) -> bytes | Completion:
+        return self._file.read(size, offset)
+
+    def write(self, data: bytes, offset: int) -> int | Completion:
+        written = self._file.write(data, offset)
+        self._tree.on_write(self._path, data)
+        return written
+
+    def release(self) -> None:
+        self._file.release()
+
+
+def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
+    """The directories that the paths of entries ask for. In /sys they are writable by root."""
+    root = Directory(0o755)
+    for entry in entries:
+        *folders, name = entry.path.split("/")
+        parent = root
+        for folder in folders:
+            parent = _enter(parent, folder, 0o555 if folders[0] == "proc" else 0o755)
+        if isinstance(entry, Folder):
+            _enter(parent, name, entry.mode)
+        elif name in COLLECTIONS:
+            parent.collection, parent.member = COLLECTIONS[name], entry
+        else:
+            parent.children[name] = entry
+    return root
+
+
+def _enter(parent: Directory, name: str, mode: int) -> Directory:
+    if name in COLLECTIONS:
+        if parent.member is None:
+            parent.collection, parent.member = COLLECTIONS[name], Directory(mode)
+        child: Node = parent.member
+    else:
+        child = parent.children.setdefault(name, Directory(mode))
+    assert isinstance(child, Directory)
+    return child
+
+
+def _key(found: Found) -> tuple[int, tuple[object, ...]]:
+    return id(found.node), found.keys
+
+
+def _allows(attributes: Attributes, caller: Caller, mask: int) -> bool:
+    mode = attributes.mode
+    if caller.uid == attributes.uid:
+        mode >>= 6
+    elif caller.gid == attributes.gid:
+        mode >>= 3
+    return mode & mask == mask

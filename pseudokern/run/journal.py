@@ -1,0 +1,89 @@
+"""Note what is written from outside, and when in simulated time; and write it again.
+
+A line of JSON for each write: the time in ns, the path, the bytes as Latin-1. The clock's own
+files are left out: what they did is in the times.
+"""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pseudokern.fs.tree import Caller, Tree
+from pseudokern.run.options import BootError
+from pseudokern.sim.timeline import Timeline
+
+LOG = logging.getLogger("pseudokern")
+
+_NOT_NOTED = ("/sys/kernel/debug/pseudokern/clock/", "/sys/kernel/debug/pseudokern/halt")
+_ROOT = Caller(uid=0, gid=0, pid=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write from outside."""
+
+    now_ns: int
+    path: str
+    data: bytes
+
+
+class Recorder:
+    """Appends to a journal. Each line is on its way to the disk when the write returns."""
+
+    def __init__(self, path: Path, timeline: Timeline) -> None:
+        self._timeline = timeline
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise BootError(f"{path} cannot be written: {error.strerror}") from None
+
+    def note(self, path: str, data: bytes) -> None:
+        if not path.startswith(_NOT_NOTED):
+            line = {"now_ns": self._timeline.now_ns, "path": path, "data": data.decode("latin-1")}
+            self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Player:
+    """Feeds a journal back. next_ns is when the next write is due; None when all are done."""
+
+    def __init__(self, path: Path, tree: Tree) -> None:
+        self._tree = tree
+        self._writes = read_journal(path)
+        self._writes.reverse()
+
+    @property
+    def next_ns(self) -> int | None:
+        return self._writes[-1].now_ns if self._writes else None
+
+    def play(self, now_ns: int) -> None:
+        """Make the writes that are due. One that fails failed when it was recorded, too."""
+        while self._writes and self._writes[-1].now_ns <= now_ns:
+            write = self._writes.pop()
+            try:
+                file = self._tree.open(write.path, os.O_WRONLY, _ROOT)
+                file.write(write.data, 0)
+                file.release()
+            except OSError as error:
+                LOG.info("replay: %s at %d ns: %s", write.path, write.now_ns, error)
+
+
+def read_journal(path: Path) -> list[Write]:
+    """The writes of a journal in their order. BootError names the line that is not one."""
+    writes = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise BootError(f"{path} cannot be read: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            data = entry["data"].encode("latin-1")
+            writes.append(Write(int(entry["now_ns"]), str(entry["path"]), data))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BootError(f"{path}:{number} is no line of a journal: {line[:60]!r}") from None
+    return writes

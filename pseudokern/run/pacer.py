@@ -1,0 +1,108 @@
+"""Make simulated time follow real time, in slices short enough that nobody waits for long.
+
+The one task that runs the timeline. Between two slices it lets the FUSE session answer what has
+come; a slice is as many events as take SLICE_NS of real time, measured as it goes. What a slice
+raises is a bug in a driver or in ours: it is logged, and the machine goes on.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import trio
+
+from pseudokern.machine.machine import Machine
+from pseudokern.run.journal import Player
+from pseudokern.sim.timeline import FOREVER_NS
+
+LOG = logging.getLogger("pseudokern")
+
+SLICE_NS = 100_000  # real time between two looks at FUSE
+TURN_NS = 2_000_000  # real time between two looks at everything else in trio
+TICK_S = 0.005
+FREE_STEP_NS = 10_000_000  # simulated time that a free clock goes in one piece, if little happens
+MOST_EVENTS = 20_000
+
+
+class Pacer:
+    """Runs a machine's timeline as its clock says. poll() answers FUSE requests, how many."""
+
+    def __init__(
+        self, machine: Machine, poll: Callable[[], int], player: Player | None = None
+    ) -> None:
+        self._machine = machine
+        self._timeline = machine.timeline
+        self._clock = machine.clock
+        self._poll = poll
+        self._player = player
+        self._events = 64
+        self._real_ns = 0
+        self._simulated_ns = 0
+        self.ended = trio.Event()
+
+    async def run(self) -> None:
+        """Run until the clock's end, then for ever do nothing; ended is set there."""
+        self._anchor()
+        while not self._is_over():
+            if self._clock.changed:
+                self._clock.changed = False
+                self._anchor()
+            target_ns = self._target_ns()
+            if target_ns > self._timeline.now_ns:
+                await self._run_to(target_ns)
+            else:
+                await trio.sleep(TICK_S)
+        self.ended.set()
+        await trio.sleep_forever()
+
+    def _is_over(self) -> bool:
+        end_ns = self._clock.end_ns
+        return end_ns is not None and self._timeline.now_ns >= end_ns
+
+    def _anchor(self) -> None:
+        """From here on, real and simulated time go together."""
+        self._real_ns = time.monotonic_ns()
+        self._simulated_ns = self._timeline.now_ns
+
+    def _target_ns(self) -> int:
+        """Where simulated time should be now."""
+        mode = self._clock.mode
+        if mode == "wall":
+            passed_ns = time.monotonic_ns() - self._real_ns
+            target_ns = self._simulated_ns + int(passed_ns * self._clock.speed)
+        elif mode == "free":
+            target_ns = self._timeline.now_ns + FREE_STEP_NS
+        else:
+            target_ns = self._clock.next_stop_ns() or self._timeline.now_ns
+        return min(target_ns, self._clock.end_ns or FOREVER_NS)
+
+    async def _run_to(self, target_ns: int) -> None:
+        """Go there, but come back to the loop when the clock's settings change."""
+        turn_ends_ns = time.monotonic_ns() + TURN_NS
+        while self._timeline.now_ns < target_ns and not self._clock.changed:
+            self._slice(min(target_ns, self._next_stop_ns()))
+            self._poll()
+            if time.monotonic_ns() >= turn_ends_ns:
+                break
+        await trio.lowlevel.checkpoint()
+
+    def _next_stop_ns(self) -> int:
+        """A time that must not be run past: somebody waits for it, or writes at it."""
+        stops = [self._clock.next_stop_ns(), self._player.next_ns if self._player else None]
+        return min((stop for stop in stops if stop is not None), default=FOREVER_NS)
+
+    def _slice(self, until_ns: int) -> None:
+        started_ns = time.perf_counter_ns()
+        until_ns = max(until_ns, self._timeline.now_ns)
+        try:
+            done = self._timeline.run(until_ns, self._events)
+        except Exception:
+            LOG.exception("an event failed; the machine goes on without it")
+            return
+        if done:
+            self._clock.complete_waiting()
+            if self._player is not None:
+                self._player.play(self._timeline.now_ns)
+        else:
+            taken_ns = max(time.perf_counter_ns() - started_ns, 1)
+            self._events = min(max(16, self._events * SLICE_NS // taken_ns), MOST_EVENTS)

@@ -1,0 +1,85 @@
+"""Boot a machine, mount it, run it, and shut it down when somebody asks.
+
+Somebody is a signal, a write to sys/kernel/debug/pseudokern/halt, or the end of --for.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+
+import trio
+
+from pseudokern.fs.tree import Tree
+from pseudokern.machine.machine import Machine
+from pseudokern.run.fuse_session import FuseSession
+from pseudokern.run.journal import Player, Recorder
+from pseudokern.run.options import BootOptions
+from pseudokern.run.pacer import Pacer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
+    """Run the machine until it is shut down; ready() is called once it is mounted.
+
+    MountError, BootError  in one line why it cannot; then nothing is mounted
+    """
+    logging.basicConfig(format="%(name)s: %(message)s")
+    with ExitStack() as cleanup:
+        machine = Machine(options.description, options.seed)
+        if options.clock == "wall":
+            machine.boot_time_s = int(time.time())
+        machine.clock.set_mode(options.clock)
+        machine.clock.set_speed(options.speed)
+        if options.for_ns is not None:
+            machine.clock.end_ns = machine.timeline.now_ns + options.for_ns
+        tree = Tree(machine, owner_uid=os.geteuid())
+        player = Player(options.replay, tree) if options.replay is not None else None
+        if options.record is not None:
+            recorder = Recorder(options.record, machine.timeline)
+            cleanup.callback(recorder.close)
+            tree.on_write = recorder.note
+        session = FuseSession.mount(tree, options.at, allow_other=True)
+        cleanup.callback(session.unmount)
+        pacer = Pacer(machine, session.poll, player)
+        trio.run(_supervise, options, machine, session, pacer, ready)
+
+
+async def _supervise(
+    options: BootOptions,
+    machine: Machine,
+    session: FuseSession,
+    pacer: Pacer,
+    ready: Callable[[], None],
+) -> None:
+    async with trio.open_nursery() as nursery:
+        halting = trio.Event()
+        machine.halting.on_done(halting.set)
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            nursery.start_soon(_halt_on_signal, signals, halting)
+            nursery.start_soon(_halt_when_unmounted, session, halting)
+            nursery.start_soon(pacer.run)
+            if options.exit_when_done:
+                nursery.start_soon(_halt_at_end, pacer, halting)
+            ready()
+            await halting.wait()
+            session.unmount()
+            nursery.cancel_scope.cancel()
+
+
+async def _halt_on_signal(signals: AsyncIterator[int], halting: trio.Event) -> None:
+    async for _ in signals:
+        halting.set()
+
+
+async def _halt_when_unmounted(session: FuseSession, halting: trio.Event) -> None:
+    await session.serve()
+    halting.set()
+
+
+async def _halt_at_end(pacer: Pacer, halting: trio.Event) -> None:
+    await pacer.ended.wait()
+    halting.set()
