@@ -8,13 +8,11 @@ CAL), or calls a function elsewhere (CAL). While a program runs the CPU ticks (L
 from collections.abc import Callable
 
 from pseudokern.drivers.traffic import PoissonTraffic
-from pseudokern.kernel.cpumask import CpuMask, cpus_of
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.timer import Timer
 from pseudokern.sim.alarm import Alarm
 from pseudokern.x86.pc import Pc
-
-HOUSEKEEPING_HZ = 1  # vmstat_update() and its like: about once a second on every CPU
 
 
 class Programs:
@@ -36,13 +34,11 @@ class Programs:
         self._burst_ns = burst_ns
         self._wakeups = wakeups
         self._chance = pc.kernel.chance("programs")
-        self._alarms: list[Alarm] = []
-        for this in pc.kernel.cpus:
-            self._alarms.append(Alarm(pc.kernel.timeline, self._switcher(this)))
-            self._keep_house(this)
-        if user > 0:
-            for cpu in cpus_of(pc.kernel.online):
-                self._alarms[cpu].set(self._sleep_end_ns())
+        self._alarms = [Alarm(pc.kernel.timeline, self._switcher(t)) for t in pc.kernel.cpus]
+        self._housekeeping = [Timer(self._keeping_house(this)) for this in pc.kernel.cpus]
+        for cpu in cpus_of(pc.kernel.online):
+            self._begin(cpu)
+        pc.kernel.on_cpu_change(self._cpu_changed)
         timeline = pc.kernel.timeline
         PoissonTraffic(timeline, pc.kernel.chance("programs/tlb")).set(tlb_hz, [self._unmap])
         PoissonTraffic(timeline, pc.kernel.chance("programs/call")).set(call_hz, [self._call])
@@ -74,17 +70,29 @@ class Programs:
         mean_ns = self._burst_ns * (1 - self._user) / self._user
         return self._kernel.timeline.now_ns + self._chance.exponential_ns(max(mean_ns, 1))
 
-    def _keep_house(self, this: PerCpu) -> None:
-        """A timer of the kernel itself, about once a second; CPUs do it at different times."""
-        period = self._kernel.hz // HOUSEKEEPING_HZ
+    def _begin(self, cpu: CpuId) -> None:
+        """A CPU is there: programs will run on it, and the kernel's own timer."""
+        if self._user > 0:
+            self._alarms[cpu].set(self._sleep_end_ns())
+        # About once a second, but not at the same time on all CPUs.
+        first = self._kernel.jiffies + 1 + self._chance.random.randrange(self._kernel.hz)
+        self._pc.timers.mod_timer(self._housekeeping[cpu], first, cpu)
 
-        def again() -> None:
-            wheel.mod_timer(timer, self._kernel.jiffies + period, this.cpu)
+    def _cpu_changed(self, cpu: CpuId) -> None:
+        if self._kernel.is_online(cpu):
+            self._begin(cpu)
+            return
+        if not self._kernel.cpus[cpu].is_idle:
+            self._sleep(self._kernel.cpus[cpu])
+        self._alarms[cpu].cancel()
+        self._pc.timers.del_timer(self._housekeeping[cpu])
 
-        wheel, timer = self._pc.timers, Timer(again)
-        if self._kernel.online >> this.cpu & 1:
-            first = self._kernel.jiffies + 1 + self._chance.random.randrange(period)
-            wheel.mod_timer(timer, first, this.cpu)
+    def _keeping_house(self, this: PerCpu) -> Callable[[], None]:
+        def keep_house() -> None:
+            timer = self._housekeeping[this.cpu]
+            self._pc.timers.mod_timer(timer, self._kernel.jiffies + self._kernel.hz, this.cpu)
+
+        return keep_house
 
     def _others(self) -> CpuMask:
         """All CPUs but the one, drawn, that does something to them."""

@@ -46,15 +46,10 @@ def _show(machine: Machine, cpu: CpuId) -> bytes:
     fields += [
         ("clflush size", model.clflush_size),
         ("cache_alignment", model.clflush_size),
-        (
-            "address sizes",
-            f"{model.physical_bits} bits physical, {model.virtual_bits} bits virtual",
-        ),
+        ("address sizes", f"{model.physical_bits} bits physical, {virtual}"),
     ]
     lines = [f"{name}{_tabs(name)}: {value}" for name, value in fields]
-    lines.append(
-        f"power management:{' ' + model.power_management if model.power_management else ''}"
-    )
+    lines.append(f"power management: {model.power_management}".rstrip())
     return ("\n".join(lines) + "\n\n").encode()
 
 

@@ -29,12 +29,13 @@ Mode: TypeAlias = int | Callable[..., int]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file. mode may depend on the object."""
+    """A file. mode may depend on the object, and so may whether there is one: exists."""
 
     path: str
     mode: Mode
     show: Show | None
     store: Store | None = None
+    exists: Callable[..., bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,13 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_CPUS}/isolated", 0o444, sys_cpu.show_isolated),
     Entry(f"{_CPUS}/nohz_full", 0o444, sys_cpu.show_nohz_full),
     Entry(f"{_CPUS}/kernel_max", 0o444, sys_cpu.show_kernel_max),
-    Entry(f"{_CPUS}/{{cpu}}/online", 0o644, sys_cpu.show_cpu_online, sys_cpu.store_cpu_online),
+    Entry(
+        f"{_CPUS}/{{cpu}}/online",
+        0o644,
+        sys_cpu.show_cpu_online,
+        sys_cpu.store_cpu_online,
+        sys_cpu.can_go_down,
+    ),
     Entry(f"{_TOPOLOGY}/core_id", 0o444, sys_cpu.topology_number(Topology.core_of)),
     Entry(f"{_TOPOLOGY}/die_id", 0o444, sys_cpu.topology_number(lambda _topology, _cpu: 0)),
     Entry(f"{_TOPOLOGY}/physical_package_id", 0o444, sys_cpu.topology_number(Topology.socket_of)),

@@ -22,8 +22,7 @@ _IN_TOTAL = (
 def show_stat(machine: Machine) -> bytes:
     machine.pc.fold_counts()
     kernel = machine.kernel
-    now_ns = kernel.timeline.now_ns
-    times = [_times_ns(this, now_ns) for this in kernel.cpus]
+    times = [_times_ns(machine, this) for this in kernel.cpus]
     lines = ["cpu  " + _ticks([sum(column) for column in zip(*times, strict=True)])]
     lines += [f"cpu{cpu} " + _ticks(times[cpu]) for cpu in cpus_of(kernel.online)]
     lines.append(_intr(machine))
@@ -38,15 +37,18 @@ def show_stat(machine: Machine) -> bytes:
 
 def show_uptime(machine: Machine) -> bytes:
     machine.pc.fold_counts()
+    idle_ns = sum(_times_ns(machine, this)[3] for this in machine.kernel.cpus)
+    return f"{_seconds(machine.timeline.now_ns)} {_seconds(idle_ns)}\n".encode()
+
+
+def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
+    """user nice system idle iowait irq softirq steal guest guest_nice; none while switched off."""
     now_ns = machine.timeline.now_ns
-    idle_ns = sum(_times_ns(this, now_ns)[3] for this in machine.kernel.cpus)
-    return f"{_seconds(now_ns)} {_seconds(idle_ns)}\n".encode()
-
-
-def _times_ns(this: PerCpu, now_ns: int) -> list[int]:
-    """user nice system idle iowait irq softirq steal guest guest_nice."""
+    off_ns = this.offline_ns
+    if not machine.kernel.is_online(this.cpu):
+        off_ns += now_ns - this.offline_since_ns
     user_ns = this.user_ns if this.is_idle else this.user_ns + now_ns - this.user_since_ns
-    idle_ns = max(0, now_ns - user_ns - this.hardirq_ns - this.softirq_ns)
+    idle_ns = max(0, now_ns - off_ns - user_ns - this.hardirq_ns - this.softirq_ns)
     return [user_ns, 0, 0, idle_ns, 0, this.hardirq_ns, this.softirq_ns, 0, 0, 0]
 
 

@@ -1,7 +1,6 @@
 """Show /sys/devices/system/cpu.
 
-Follows drivers/base/cpu.c and drivers/base/topology.c. Not modelled yet: switching CPUs off and
-on, so cpuN/online can be read only.
+Follows drivers/base/cpu.c, drivers/base/core.c (online) and drivers/base/topology.c.
 """
 
 import errno
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpulist_format, cpumask_format
 from pseudokern.machine.machine import Machine
 from pseudokern.machine.topology import Topology
+from pseudokern.x86.hotplug import BOOT_CPU
 
 CPU_OF_DISTRIBUTIONS = 8192  # CONFIG_NR_CPUS
 
@@ -44,11 +44,37 @@ def show_kernel_max(_machine: Machine) -> bytes:
 
 
 def show_cpu_online(machine: Machine, cpu: CpuId) -> bytes:
-    return b"%d\n" % (machine.kernel.online >> cpu & 1)
+    return b"%d\n" % machine.kernel.is_online(cpu)
 
 
-def store_cpu_online(_machine: Machine, _data: bytes, cpu: CpuId) -> None:
-    raise OSError(errno.EPERM, f"CPU {cpu} cannot be switched: hotplug is not modelled yet")
+def store_cpu_online(machine: Machine, data: bytes, cpu: CpuId) -> None:
+    """Switch a CPU; nothing happens if it is so already.
+
+    EINVAL  kstrtobool() knows neither y, n, on, off nor a number that begins with 0 or 1
+    ENOSPC  the other CPUs have no room for its interrupts
+    """
+    wanted = _parse_bool(data)
+    if wanted == machine.kernel.is_online(cpu):
+        return
+    if wanted:
+        machine.pc.hotplug.up(cpu)
+    else:
+        machine.pc.hotplug.down(cpu)
+
+
+def can_go_down(_machine: Machine, cpu: CpuId) -> bool:
+    """The boot CPU has no online file."""
+    return cpu != BOOT_CPU
+
+
+def _parse_bool(data: bytes) -> bool:
+    """kstrtobool(): only the first character counts, but for on and off."""
+    text = data.decode("latin-1").lower()
+    if text[:1] in ("y", "t", "1") or text[:2] == "on":
+        return True
+    if text[:1] in ("n", "f", "0") or text[:2] == "of":
+        return False
+    raise OSError(errno.EINVAL, f"{data!r}: write 0 or 1")
 
 
 def topology_number(number: Callable[[Topology, CpuId], int]) -> Callable[[Machine, CpuId], bytes]:

@@ -94,11 +94,21 @@ class Tree:
         self.on_write: Callable[[str, bytes], None] = lambda _path, _data: None
         self._owner_uid = owner_uid
         self._root = build(ENTRIES)
+        self._open: dict[str, list[_TreeFile]] = {}
         self._changed: dict[tuple[int, tuple[object, ...]], Attributes] = {}
 
     def getattr(self, path: str) -> Attributes:
         """ENOENT, ENOTDIR as for any file system."""
         return self._attributes(self._find(path))
+
+    def getattr_open(self, path: str) -> Attributes:
+        """The same for a file that somebody may have open: then it need not be there any more."""
+        try:
+            return self.getattr(path)
+        except OSError:
+            if path in self._open:
+                return self._open[path][-1].attributes
+            raise
 
     def seek_end(self, path: str) -> None:
         """lseek(SEEK_END): EINVAL in /proc, whose files have no end."""
@@ -138,7 +148,9 @@ class Tree:
             return _Journaled(self, path, node.open(self.machine, *found.keys))
         if writes and node.store is None and not found.in_proc:
             raise OSError(errno.EACCES, f"{path} cannot be written")
-        return _TreeFile(self, found, node)
+        file = _TreeFile(self, found, node, self._attributes(found))
+        self._open.setdefault(path, []).append(file)
+        return file
 
     def access(self, path: str, mask: int, caller: Caller) -> None:
         """access(2). EACCES: not allowed. Root may do all but execute a file."""
@@ -197,6 +209,12 @@ class Tree:
             proc = errno.EPERM
         raise self._refusal(old, caller, proc=proc, sys=errno.EPERM)
 
+    def forget(self, file: "_TreeFile", path: str) -> None:
+        """An open file was closed."""
+        self._open[path].remove(file)
+        if not self._open[path]:
+            del self._open[path]
+
     def is_current(self, found: Found) -> bool:
         """Whether the path still leads to the same object."""
         try:
@@ -204,7 +222,8 @@ class Tree:
         except OSError:
             return False
         return len(now.keys) == len(found.keys) and all(
-            a is b for a, b in zip(now.keys, found.keys, strict=True)
+            a is b or (isinstance(a, str | int) and a == b)
+            for a, b in zip(now.keys, found.keys, strict=True)
         )
 
     def _find(self, path: str) -> Found:
@@ -223,12 +242,19 @@ class Tree:
                 keys = (*keys, key)
                 child = node.member
             node = child
+            if isinstance(node, Entry) and not self._exists(node, keys):
+                raise OSError(errno.ENOENT, path)
         return Found(path, node, keys)
+
+    def _exists(self, entry: Entry, keys: tuple[object, ...]) -> bool:
+        return entry.exists is None or entry.exists(self.machine, *keys)
 
     def _children(self, found: Found) -> Iterable[tuple[str, Node]]:
         directory = found.node
         assert isinstance(directory, Directory)
-        yield from directory.children.items()
+        for name, child in directory.children.items():
+            if not isinstance(child, Entry) or self._exists(child, found.keys):
+                yield name, child
         if directory.collection is not None and directory.member is not None:
             for name in directory.collection.names(self.machine, *found.keys):
                 yield name, directory.member
@@ -295,9 +321,10 @@ class Tree:
 class _TreeFile(OpenFile):
     """An open entry: rendered when it is read from the start, then read on from that."""
 
-    __slots__ = ("_entry", "_found", "_reader", "_tree")
+    __slots__ = ("_entry", "_found", "_reader", "_tree", "attributes")
 
-    def __init__(self, tree: Tree, found: Found, entry: Entry) -> None:
+    def __init__(self, tree: Tree, found: Found, entry: Entry, attributes: Attributes) -> None:
+        self.attributes = attributes
         self._tree = tree
         self._found = found
         self._entry = entry
@@ -319,6 +346,9 @@ class _TreeFile(OpenFile):
         begun = self._entry.store(self._tree.machine, data, *self._found.keys)
         self._tree.on_write(self._found.path, data)
         return written_when_done(begun, len(data)) if isinstance(begun, Completion) else len(data)
+
+    def release(self) -> None:
+        self._tree.forget(self, self._found.path)
 
     def _check_alive(self) -> None:
         """EIO in /proc, ENODEV in /sys: the object that the file belonged to is gone."""

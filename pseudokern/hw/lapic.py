@@ -116,6 +116,11 @@ class LocalApic:
         self.tpr = tpr & 0xFF
         self._notify()
 
+    def reset(self) -> None:
+        """INIT: everything requested or in service is forgotten, the local sources are masked."""
+        self.irr = self.isr = self.tmr = self.tpr = self.esr = 0
+        self.lvt_timer.masked = self.lvt_error.masked = True
+
     def set_deadline(self, at_ns: int) -> None:
         """Arm the timer, in TSC-deadline mode, for one interrupt at at_ns."""
         self._timer.set(at_ns)

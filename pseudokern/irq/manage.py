@@ -80,9 +80,7 @@ def free_irq(desc: IrqDesc, dev_id: object) -> IrqAction | None:
         return None
     desc.actions.remove(action)
     if not desc.actions:
-        _irq_shutdown(desc)
-        desc.dstate &= ~IrqData.ACTIVATED
-        desc.chip.deactivate(desc)
+        irq_shutdown_and_deactivate(desc)
         desc.affinity_hint = 0
     desc.table.generation += 1
     desc.changed()
@@ -337,6 +335,21 @@ def _managed_may_start(desc: IrqDesc) -> bool:
 def _irq_enable(desc: IrqDesc) -> None:
     desc.dstate &= ~IrqData.IRQ_DISABLED
     unmask_irq(desc)
+
+
+def irq_startup_managed(desc: IrqDesc) -> None:
+    """Start a managed line again that had no CPU. A driver's own disable goes on."""
+    desc.dstate &= ~IrqData.MANAGED_SHUTDOWN
+    desc.chip.activate(desc)
+    desc.dstate |= IrqData.ACTIVATED
+    irq_startup(desc, resend=True)
+
+
+def irq_shutdown_and_deactivate(desc: IrqDesc) -> None:
+    """Stop a line and give its vector back; its handlers stay."""
+    _irq_shutdown(desc)
+    desc.dstate &= ~IrqData.ACTIVATED
+    desc.chip.deactivate(desc)
 
 
 def _irq_shutdown(desc: IrqDesc) -> None:

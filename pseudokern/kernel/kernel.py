@@ -51,10 +51,22 @@ class Kernel:
         self.this = self.cpus[0]
         self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, NetRx(cost.softirq_item_ns).action)
+        self._on_cpu_change: list[Callable[[CpuId], None]] = []
         self._nodes = [node_of(this.cpu) for this in self.cpus]
         self._node_masks: dict[int, CpuMask] = {}
         for cpu, node in enumerate(self._nodes):
             self._node_masks[node] = self._node_masks.get(node, 0) | 1 << cpu
+
+    def on_cpu_change(self, callback: Callable[[CpuId], None]) -> None:
+        """Call callback after a CPU went down or came up; the online mask says which."""
+        self._on_cpu_change.append(callback)
+
+    def cpu_changed(self, cpu: CpuId) -> None:
+        for callback in self._on_cpu_change:
+            callback(cpu)
+
+    def is_online(self, cpu: CpuId) -> bool:
+        return bool(self.online >> cpu & 1)
 
     def node_of(self, cpu: CpuId) -> int:
         return self._nodes[cpu]

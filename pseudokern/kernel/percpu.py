@@ -51,6 +51,7 @@ class PerCpu:
 
     softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
     hardirq_ns, softirq_ns, user_ns   time spent so far in each kind of work
+    offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
 
@@ -59,6 +60,8 @@ class PerCpu:
         "counts",
         "cpu",
         "hardirq_ns",
+        "offline_ns",
+        "offline_since_ns",
         "poll_list",
         "softirq_counts",
         "softirq_end_ns",
@@ -80,6 +83,8 @@ class PerCpu:
         self.hardirq_ns = 0
         self.softirq_ns = 0
         self.user_ns = 0
+        self.offline_ns = 0
+        self.offline_since_ns = 0
         self.user_since_ns = -1
         self.context_switches = 0
 

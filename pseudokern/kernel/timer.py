@@ -43,6 +43,13 @@ class TimerWheel:
     def del_timer(self, timer: Timer) -> None:
         timer.expires = NEVER
 
+    def migrate(self, cpu: CpuId, target: CpuId) -> None:
+        """cpu is down: target calls what was armed there."""
+        heap, self._heaps[cpu] = self._heaps[cpu], []
+        for expires, _, timer in heap:
+            if timer.expires == expires:
+                self.mod_timer(timer, expires, target)
+
     def next_expiry(self, cpu: CpuId) -> int:
         """The jiffy at which cpu has something to do; NEVER if nothing is armed."""
         heap = self._heaps[cpu]

@@ -48,7 +48,10 @@ class FuseOperations:
         return Caller(self.uid, self.gid, self.pid)
 
     def _getattr(self, path: bytes, answer: Any) -> None:
-        self._fill(answer.contents, self.tree.getattr(os.fsdecode(path)))
+        # A LOOKUP asks for a name, a GETATTR for a file that is known, and perhaps open and gone.
+        known = self.opcode == FUSE_GETATTR
+        get = self.tree.getattr_open if known else self.tree.getattr
+        self._fill(answer.contents, get(os.fsdecode(path)))
 
     def _fgetattr(self, path: bytes, answer: Any, _info: Any) -> None:
         # The kernel names the open file only when lseek(SEEK_END) asks for the size; fstat()

@@ -18,6 +18,7 @@ class ApicTimers:
     """The timers of all CPUs, and the tick that they drive."""
 
     def __init__(self, kernel: Kernel, timers: TimerWheel, cpus: list[Cpu], entry: Entry) -> None:
+        self.wheel = timers
         self.ticks = Ticks(kernel, timers, self._program)
         self._tick_ns = kernel.cost.tick_ns
         self._cpus = cpus
@@ -26,6 +27,10 @@ class ApicTimers:
     def setup_cpu(self, cpu: Cpu) -> None:
         cpu.apic.lvt_timer.vector = Vector(LOCAL_TIMER_VECTOR)
         cpu.apic.lvt_timer.masked = False
+
+    def stop_cpu(self, cpu: Cpu) -> None:
+        cpu.apic.lvt_timer.masked = True
+        cpu.apic.stop_timer()
 
     def _program(self, cpu: CpuId, at_ns: int) -> None:
         self._cpus[cpu].apic.set_deadline(at_ns)

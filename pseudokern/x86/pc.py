@@ -21,6 +21,7 @@ from pseudokern.x86.apic_timer import ApicTimers
 from pseudokern.x86.entry import Entry
 from pseudokern.x86.gate import Gates
 from pseudokern.x86.gsi import GsiMap
+from pseudokern.x86.hotplug import CpuHotplug
 from pseudokern.x86.pci import PciBus
 from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
@@ -59,6 +60,7 @@ class Pc:
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.gsis = GsiMap(self.irqs, self.vectors, self.ioapics, level_isa)
         self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)
+        self.hotplug = CpuHotplug(kernel, self.irqs, self.vectors, self.apic_timers, self.entry)
         self._boot()
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:

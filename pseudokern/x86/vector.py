@@ -176,6 +176,28 @@ class VectorDomain:
         self._cleanup[data.prev_cpu].append(desc)
         self._set_cleanup_alarm(data.prev_cpu)
 
+    def force_complete_move(self, desc: IrqDesc) -> None:
+        """Free the old vector of a move now, because its old or its new CPU goes down."""
+        data = self._data.get(desc)
+        if data is None or not data.prev_vector:
+            return
+        online = self.kernel.online
+        if online >> data.cpu & 1 and online >> data.prev_cpu & 1:
+            return
+        if data.move_in_progress:
+            self.kernel.log.printk(
+                Level.WARNING,
+                f"IRQ fixup: irq {desc.irq} move in progress, old vector {data.prev_vector}",
+            )
+        if data.awaits_cleanup:
+            self._cleanup[data.prev_cpu].remove(desc)
+        self._free_moved(desc, data)
+
+    def offline(self, cpu: CpuId) -> None:
+        """A CPU is down: its vectors are nobody's."""
+        self.matrix.offline(cpu)
+        self.shut_down[cpu].clear()
+
     def retrigger(self, desc: IrqDesc) -> None:
         """Send the interrupt's own vector to its CPU."""
         data = self._data[desc]

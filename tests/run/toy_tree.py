@@ -102,6 +102,9 @@ class ToyTree:
         }
         self.calls: list[tuple[object, ...]] = []
 
+    def getattr_open(self, path: str) -> Attributes:
+        return self.getattr(path)
+
     def getattr(self, path: str) -> Attributes:
         self.calls.append(("getattr", path))
         if path in ("/", "/dir"):

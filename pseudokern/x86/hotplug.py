@@ -1,0 +1,102 @@
+"""Take a CPU down, and bring it up again.
+
+Follows kernel/cpu.c, arch/x86/kernel/smpboot.c (cpu_disable_common), arch/x86/kernel/irq.c
+(fixup_irqs) and lapic_can_unplug_cpu() of arch/x86/kernel/apic/vector.c.
+
+It happens between two events: nothing is interrupted halfway.
+"""
+
+import errno
+
+from pseudokern.hw.vector import Vector
+from pseudokern.irq.cpuhotplug import irq_affinity_online_cpu, irq_migrate_all_off_this_cpu
+from pseudokern.irq.desc import IrqTable
+from pseudokern.kernel.cpumask import CpuId, cpus_of
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.printk import Level
+from pseudokern.x86.apic_timer import ApicTimers
+from pseudokern.x86.entry import Entry
+from pseudokern.x86.vector import VectorDomain
+
+BOOT_CPU = CpuId(0)
+
+
+class CpuHotplug:
+    """Changes the online mask, with all that depends on it."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        irqs: IrqTable,
+        vectors: VectorDomain,
+        timers: ApicTimers,
+        entry: Entry,
+    ) -> None:
+        self._kernel = kernel
+        self._irqs = irqs
+        self._vectors = vectors
+        self._timers = timers
+        self._entry = entry
+
+    def down(self, cpu: CpuId) -> None:
+        """Switch an online CPU off; its interrupts go elsewhere.
+
+        EPERM   it is the boot CPU
+        ENOSPC  the other CPUs have too few free vectors for what this one has
+        """
+        if cpu == BOOT_CPU:
+            raise OSError(errno.EPERM, "the boot CPU cannot go down")
+        self._check_vectors(cpu)
+        kernel, machine_cpu = self._kernel, self._vectors.cpus[cpu]
+        kernel.online &= ~(1 << cpu)
+        kernel.cpus[cpu].offline_since_ns = kernel.timeline.now_ns
+        kernel.cpu_changed(cpu)
+        irq_migrate_all_off_this_cpu(self._irqs, cpu, self._vectors.force_complete_move)
+        self._timers.stop_cpu(machine_cpu)
+        self._timers.wheel.migrate(cpu, BOOT_CPU)
+        self._retrigger_what_waits(cpu)
+        self._vectors.offline(cpu)
+        machine_cpu.cli()
+        machine_cpu.apic.reset()
+        kernel.log.printk(Level.INFO, f"smpboot: CPU {cpu} is now offline")
+
+    def up(self, cpu: CpuId) -> None:
+        """Switch a CPU on that is off."""
+        kernel, machine_cpu = self._kernel, self._vectors.cpus[cpu]
+        kernel.log.printk(
+            Level.INFO,
+            f"smpboot: Booting Node {kernel.node_of(cpu)} Processor {cpu} "
+            f"APIC 0x{machine_cpu.apic_id:x}",
+        )
+        this = kernel.cpus[cpu]
+        this.offline_ns += kernel.timeline.now_ns - this.offline_since_ns
+        kernel.online |= 1 << cpu
+        self._vectors.matrix.online(cpu)
+        self._timers.setup_cpu(machine_cpu)
+        self._entry.setup_cpu(machine_cpu)
+        irq_affinity_online_cpu(self._irqs, cpu)
+        kernel.cpu_changed(cpu)
+
+    def _check_vectors(self, cpu: CpuId) -> None:
+        matrix, log = self._vectors.matrix, self._kernel.log
+        cpu_map = matrix.maps[cpu]
+        available = matrix.global_available - cpu_map.available
+        to_move = cpu_map.allocated - cpu_map.managed_allocated
+        if available < matrix.global_reserved:
+            log.printk(
+                Level.WARNING,
+                f"Reserved vectors {matrix.global_reserved} > available {available}. "
+                "IRQ request may fail",
+            )
+        if available < to_move:
+            text = f"CPU {cpu} has {to_move} vectors, {available} available. Cannot disable CPU"
+            log.printk(Level.ERR, text)
+            raise OSError(errno.ENOSPC, text)
+
+    def _retrigger_what_waits(self, cpu: CpuId) -> None:
+        """What the CPU had accepted but not handled happens again on the new one."""
+        apic = self._vectors.cpus[cpu].apic
+        for vector in cpus_of(apic.irr):
+            desc = self._vectors.vector_irq[cpu].get(vector)
+            if desc is not None and apic.is_requested(Vector(vector)):
+                desc.chip.retrigger(desc)
