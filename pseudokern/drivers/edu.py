@@ -26,9 +26,9 @@ class Edu(IntxDevice):
 
     def probe(self) -> None:
         way = self.options["interrupt"]
+        line = self.enable()
         if way == "none":
             return
-        line = self.enable()
         if way == "msi":
             desc = self.pc.pci.alloc_msi(self.function, 1)[0]
             self.request_irq(desc.irq, lambda: IrqReturn.HANDLED, name=self.name)

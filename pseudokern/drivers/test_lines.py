@@ -254,8 +254,10 @@ class TestLines:
         done = Completion()
         if line in self._taken:
             edu = self._taken[line]
-            timeline = self._kernel.timeline
-            once = lambda: edu.interrupt(timeline.now_ns)  # noqa: E731  # named for _Repeat
+
+            def once() -> None:
+                edu.interrupt(self._kernel.timeline.now_ns)
+
             _Repeat(self._pc, int(times), once, RAISE_SPACING_NS, done)
         else:
             target = CpuId(int(cpu)) if cpu else first_cpu(desc.effective_affinity or 1)

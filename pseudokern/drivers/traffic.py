@@ -34,6 +34,8 @@ class PoissonTraffic:
         The process has no memory, so what was drawn before can be dropped.
         """
         self._due_ns = -1
+        self._times = iter(())
+        self._timeline.close_run(0)  # it may be a target that calls this
         if not rate_hz or not targets:
             return
         if len(targets) > QUANTILES:
@@ -47,12 +49,12 @@ class PoissonTraffic:
         """Hot path: one call of this handles up to LONGEST_RUN arrivals."""
         if now_ns != self._due_ns:
             return 0
-        timeline, next_target = self._timeline, self._targets.__next__
+        timeline, times, next_target = self._timeline, self._times, self._targets.__next__
         timeline.open_run()
         handled = 0
         try:
             next_target()(now_ns)
-            for due_ns in self._times:
+            for due_ns in times:
                 if due_ns >= timeline.horizon_ns or handled == LONGEST_RUN:
                     break
                 timeline.now_ns = due_ns
@@ -60,8 +62,11 @@ class PoissonTraffic:
                 next_target()(due_ns)
         except BaseException:
             # A target failed. Its event is gone, the process goes on.
-            self._due_ns = timeline.schedule(self._source, next(self._times))
+            if self._times is times:
+                self._due_ns = timeline.schedule(self._source, next(times))
             raise
         timeline.close_run(handled)
+        if self._times is not times:
+            return 0
         self._due_ns = due_ns
         return due_ns << SOURCE_BITS | self._source

@@ -57,10 +57,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A directory that is there even if nothing is in it; others follow from the paths."""
+    """A directory of which more is to be said than follows from the paths of its files."""
 
     path: str
     mode: int
+    exists: Callable[..., bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI}/numa_node", 0o644, sys_pci.show_numa_node),
     Entry(f"{_PCI}/local_cpus", 0o444, sys_pci.show_local_cpus),
     Entry(f"{_PCI}/local_cpulist", 0o444, sys_pci.show_local_cpulist),
+    Folder(f"{_PCI}/msi_irqs", 0o755, sys_pci.has_messages),
     Entry(f"{_PCI}/msi_irqs/{{msi irq}}", 0o444, sys_pci.show_msi_irq),
     Folder("sys/kernel/debug", 0o700),
     Entry(f"{_DEBUG}/clock/advance", 0o200, None, debug.store_advance),

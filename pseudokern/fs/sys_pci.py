@@ -49,6 +49,10 @@ def show_local_cpulist(machine: Machine, _root: str, function: PciFunction) -> b
     return f"{cpulist_format(_local(machine, function))}\n".encode()
 
 
+def has_messages(_machine: Machine, _root: str, function: PciFunction) -> bool:
+    return bool(function.irqs)
+
+
 def show_msi_irq(_machine: Machine, _root: str, function: PciFunction, irq: Irq) -> bytes:
     return f"{function.irqs[irq]}\n".encode()
 

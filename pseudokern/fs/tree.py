@@ -60,6 +60,7 @@ class Directory:
     """A directory of the table: fixed children, and at most one collection."""
 
     mode: int
+    exists: Callable[..., bool] | None = None
     children: "dict[str, Node]" = field(default_factory=dict)
     collection: Collection | None = None
     member: "Node | None" = None
@@ -242,18 +243,19 @@ class Tree:
                 keys = (*keys, key)
                 child = node.member
             node = child
-            if isinstance(node, Entry) and not self._exists(node, keys):
+            if not self._exists(node, keys):
                 raise OSError(errno.ENOENT, path)
         return Found(path, node, keys)
 
-    def _exists(self, entry: Entry, keys: tuple[object, ...]) -> bool:
-        return entry.exists is None or entry.exists(self.machine, *keys)
+    def _exists(self, node: Node, keys: tuple[object, ...]) -> bool:
+        exists = node.exists if isinstance(node, Entry | Directory) else None
+        return exists is None or exists(self.machine, *keys)
 
     def _children(self, found: Found) -> Iterable[tuple[str, Node]]:
         directory = found.node
         assert isinstance(directory, Directory)
         for name, child in directory.children.items():
-            if not isinstance(child, Entry) or self._exists(child, found.keys):
+            if self._exists(child, found.keys):
                 yield name, child
         if directory.collection is not None and directory.member is not None:
             for name in directory.collection.names(self.machine, *found.keys):
@@ -387,7 +389,7 @@ def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
         for folder in folders:
             parent = _enter(parent, folder, 0o555 if folders[0] == "proc" else 0o755)
         if isinstance(entry, Folder):
-            _enter(parent, name, entry.mode)
+            _enter(parent, name, entry.mode).exists = entry.exists
         elif name in COLLECTIONS:
             parent.collection, parent.member = COLLECTIONS[name], entry
         else:

@@ -46,7 +46,7 @@ class Cpu:
         self.ready_ns = FOREVER_NS
         self._in_handler = False
         self._timeline = timeline
-        self._kick = Alarm(timeline, self._take)
+        self._kick = Alarm(timeline, self.interrupt_pending)
         apic.connect(self.interrupt_pending)
 
     @property
@@ -67,6 +67,8 @@ class Cpu:
     def occupy(self, duration_ns: int) -> int:
         """Be busy for duration_ns more, from now or from the end of what runs; return that end."""
         self.busy_until_ns = max(self.busy_until_ns, self._timeline.now_ns) + duration_ns
+        if self.ready_ns != FOREVER_NS:
+            self.ready_ns = self.busy_until_ns
         return self.busy_until_ns
 
     def interrupt_pending(self) -> None:
@@ -81,15 +83,15 @@ class Cpu:
 
     def _take(self) -> None:
         vector = self.apic.acknowledge() if self.interrupt_flag else None
-        if vector is not None:
-            self._in_handler = True
-            try:
+        try:
+            if vector is not None:
+                self._in_handler = True
                 self._dispatch(vector)
-            finally:
-                self._in_handler = False
-        if self.interrupt_flag and self.apic.has_request():
-            self._kick.set(self.busy_until_ns)
-        self._update()
+        finally:
+            self._in_handler = False
+            if self.interrupt_flag and self.apic.has_request():
+                self._kick.set(self.busy_until_ns)
+            self._update()
 
     def _dispatch(self, vector: Vector) -> None:
         gate = self.idt[vector]

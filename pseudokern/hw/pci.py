@@ -10,7 +10,7 @@ from pseudokern.hw.msix import MsixTable
 Bdf = NewType("Bdf", str)  # domain:bus:device.function, as lspci -D prints it
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PciFunction:
     """One function of a device. pci_class is the 24-bit class code; node -1 is no node."""
 

@@ -7,6 +7,7 @@ Follows kernel/irq/affinity.c (irq_create_affinity_masks) and lib/group_cpus.c
 from collections.abc import Callable
 
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of, first_cpu
+from pseudokern.kernel.sort import heapsort
 
 
 def group_cpus_evenly(
@@ -52,7 +53,8 @@ def _spread(
             current = (current + 1) % len(masks)
         return len(masks)
     done = 0
-    for node_cpus, share in _share_groups(len(masks), list(by_node.items())):
+    nodes = [by_node[node] for node in sorted(by_node)]
+    for node_cpus, share in _share_groups(len(masks), nodes):
         per_group, extra = divmod(node_cpus.bit_count(), share)
         for number in range(share):
             taken = _take(node_cpus, per_group + (number < extra), siblings_of)
@@ -63,13 +65,16 @@ def _spread(
     return done
 
 
-def _share_groups(groups: int, nodes: list[tuple[int, CpuMask]]) -> list[tuple[CpuMask, int]]:
-    """How many groups each node gets, nodes with fewer CPUs first: at least one each."""
-    nodes.sort(key=lambda item: (item[1].bit_count(), item[0]))
-    cpus_left = sum(mask.bit_count() for _, mask in nodes)
+def _share_groups(groups: int, nodes: list[CpuMask]) -> list[tuple[CpuMask, int]]:
+    """How many groups each node gets, nodes with fewer CPUs first: at least one each.
+
+    Of two nodes with as many CPUs the second comes first: that is how the kernel's sort has it.
+    """
+    heapsort(nodes, key=int.bit_count)
+    cpus_left = sum(mask.bit_count() for mask in nodes)
     groups_left = min(groups, cpus_left)
     shares = []
-    for _, mask in nodes:
+    for mask in nodes:
         share = max(1, groups_left * mask.bit_count() // cpus_left)
         shares.append((mask, share))
         groups_left -= share

@@ -18,8 +18,9 @@ def mask_irq(desc: IrqDesc) -> None:
 
 def unmask_irq(desc: IrqDesc) -> None:
     if desc.dstate & IrqData.IRQ_MASKED:
-        desc.chip.unmask(desc)
+        # First the bit: what the controller held back comes in during the call.
         desc.dstate &= ~IrqData.IRQ_MASKED
+        desc.chip.unmask(desc)
         desc.changed()
 
 
@@ -28,39 +29,68 @@ def _mask_ack(desc: IrqDesc) -> None:
     desc.chip.ack(desc)
 
 
+def _is_busy(desc: IrqDesc) -> bool:
+    """Whether another CPU runs the handlers now, or the line is to wake the machine."""
+    return bool(desc.dstate & (IrqData.IRQ_INPROGRESS | IrqData.WAKEUP_ARMED))
+
+
 def _may_handle(desc: IrqDesc) -> bool:
-    """The gate that all flows share; a refused interrupt is remembered as pending."""
-    if desc.dstate & (IrqData.IRQ_INPROGRESS | IrqData.WAKEUP_ARMED):
-        return False
+    """The gate that all flows share; an interrupt of a disabled line is remembered as pending."""
     desc.istate &= ~(IrqState.REPLAY | IrqState.WAITING)
     if not desc.actions or desc.dstate & IrqData.IRQ_DISABLED:
-        desc.istate |= IrqState.PENDING
+        _remember(desc)
         return False
+    if desc.istate & IrqState.PENDING:
+        _collapse(desc)
     return True
+
+
+def _remember(desc: IrqDesc) -> None:
+    if desc.istate & IrqState.PENDING:
+        _collapse(desc)
+    desc.istate |= IrqState.PENDING
+
+
+def _collapse(desc: IrqDesc) -> None:
+    """Account for an interrupt that becomes one with the pending one. A level says it again."""
+    if not desc.is_level:
+        desc.table.lost["collapsed in a line's pending bit"] += 1
 
 
 def handle_edge_irq(desc: IrqDesc) -> None:
     """An edge: acknowledge first, so that the next edge is seen while the handler runs."""
-    if not _may_handle(desc):
-        desc.istate |= IrqState.PENDING
+    before = desc.istate
+    if _is_busy(desc):
+        _remember(desc)
         _mask_ack(desc)
+    elif not _may_handle(desc):
+        _mask_ack(desc)
+    else:
+        desc.count(desc.table.kernel.this.cpu)
+        desc.chip.ack(desc)
+        _handle_edges(desc)
+    if desc.istate != before:
         desc.changed()
-        return
-    desc.count(desc.table.kernel.this.cpu)
-    desc.chip.ack(desc)
-    while True:
-        if not desc.actions:
-            mask_irq(desc)
-            return
+
+
+def _handle_edges(desc: IrqDesc) -> None:
+    """Call the handlers, and again while another CPU finds that they are being called."""
+    while desc.actions:
         if desc.istate & IrqState.PENDING and not desc.is_disabled:
             unmask_irq(desc)
         handle_irq_event(desc)
         if not desc.istate & IrqState.PENDING or desc.is_disabled:
             return
+    mask_irq(desc)
 
 
 def handle_fasteoi_irq(desc: IrqDesc) -> None:
     """A line whose controller keeps it quiet until the EOI."""
+    if _is_busy(desc):
+        if desc.dstate & IrqData.RESEND_WHEN_IN_PROGRESS:
+            _remember(desc)
+        desc.chip.eoi(desc)
+        return
     if not _may_handle(desc):
         mask_irq(desc)
         desc.chip.eoi(desc)
@@ -84,7 +114,7 @@ def handle_fasteoi_irq(desc: IrqDesc) -> None:
 def handle_level_irq(desc: IrqDesc) -> None:
     """A level without an EOI of its own: masked while the handlers make the device let go."""
     _mask_ack(desc)
-    if not _may_handle(desc):
+    if _is_busy(desc) or not _may_handle(desc):
         return
     desc.count(desc.table.kernel.this.cpu)
     handle_irq_event(desc)
@@ -94,7 +124,7 @@ def handle_level_irq(desc: IrqDesc) -> None:
 
 def handle_simple_irq(desc: IrqDesc) -> None:
     """A line without any hardware: somebody's demultiplexer calls this."""
-    if not _may_handle(desc):
+    if _is_busy(desc) or not _may_handle(desc):
         return
     desc.count(desc.table.kernel.this.cpu)
     handle_irq_event(desc)

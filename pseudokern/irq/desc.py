@@ -5,6 +5,7 @@ others are handed out from there, the lowest free range first.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NewType, Protocol
 
@@ -23,6 +24,7 @@ FlowHandler = Callable[["IrqDesc"], None]
 
 _NO_CHIP = NoChip()
 NR_IRQS_LEGACY = 16
+BAD_ANSWERS_REPORTED = 100
 
 
 class CountSource(Protocol):
@@ -150,6 +152,8 @@ class IrqTable:
     on_change   called with a descriptor whose state changed
     resend      replays an interrupt in software; False if it cannot
     has_proc    /proc/irq is there; what was requested before it has no directory of its own
+    bad_answers_to_report  how many impossible answers of handlers the log still takes
+    lost        interrupts that ended here without a handler, by place
     generation  changes when a descriptor or a handler comes or goes
     gsi_top  the first number that belongs to no pin
     nr_irqs  how many numbers the system advertises; grows when allocation goes past it
@@ -163,6 +167,8 @@ class IrqTable:
         self.retired_counts = 0
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
         self.resend: Callable[[IrqDesc], bool] = lambda _desc: False
+        self.lost: Counter[str] = Counter()
+        self.bad_answers_to_report = BAD_ANSWERS_REPORTED
         self.generation = 0
         self.has_proc = False
         self._descs: dict[Irq, IrqDesc] = {}
@@ -224,6 +230,8 @@ class IrqTable:
     def free_desc(self, desc: IrqDesc) -> None:
         """Give the number back. The sum of /proc/stat keeps what the line counted."""
         self.retired_counts += desc.total
+        if desc.istate & IrqState.PENDING and not desc.is_level:
+            self.lost["pending at a line that went"] += 1
         del self._descs[desc.irq]
         self._in_order = None
         self.generation += 1

@@ -3,6 +3,7 @@
 Follows kernel/irq/handle.c: __handle_irq_event_percpu() and handle_irq_event().
 """
 
+from pseudokern.irq.action import IrqAction
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqState
 from pseudokern.irq.spurious import note_interrupt
@@ -14,15 +15,27 @@ def handle_irq_event_percpu(desc: IrqDesc) -> int:
     answers = 0
     for action in desc.actions:
         answer = action.handler()
-        if answer == IrqReturn.WAKE_THREAD and not action.warned_no_thread:
-            action.warned_no_thread = True
-            desc.table.kernel.log.printk(
-                Level.WARNING,
-                f"IRQ {desc.irq} device {action.name} returned IRQ_WAKE_THREAD "
-                "but no thread function available.",
-            )
+        if answer == IrqReturn.WAKE_THREAD:
+            _warn_no_thread(desc, action)
         answers |= answer
     return answers
+
+
+def judge(desc: IrqDesc, action: IrqAction, answer: int) -> None:
+    """What follows the call of a line's only handler, when it was made elsewhere."""
+    if answer == IrqReturn.WAKE_THREAD:
+        _warn_no_thread(desc, action)
+    note_interrupt(desc, answer)
+
+
+def _warn_no_thread(desc: IrqDesc, action: IrqAction) -> None:
+    if not action.warned_no_thread:
+        action.warned_no_thread = True
+        desc.table.kernel.log.printk(
+            Level.WARNING,
+            f"IRQ {desc.irq} device {action.name} returned IRQ_WAKE_THREAD "
+            "but no thread function available.",
+        )
 
 
 def handle_irq_event(desc: IrqDesc) -> None:

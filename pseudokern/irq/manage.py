@@ -3,6 +3,7 @@
 Follows kernel/irq/manage.c and the start-up half of kernel/irq/chip.c.
 """
 
+import contextlib
 import errno
 
 from pseudokern.irq.action import Handler, IrqAction
@@ -79,9 +80,9 @@ def free_irq(desc: IrqDesc, dev_id: object) -> IrqAction | None:
         desc.table.kernel.log.printk(Level.WARNING, f"Trying to free already-free IRQ {desc.irq}")
         return None
     desc.actions.remove(action)
+    desc.affinity_hint = 0
     if not desc.actions:
         irq_shutdown_and_deactivate(desc)
-        desc.affinity_hint = 0
     desc.table.generation += 1
     desc.changed()
     return action
@@ -104,11 +105,11 @@ def enable_irq(desc: IrqDesc) -> None:
         log = desc.table.kernel.log
         log.printk(Level.WARNING, f"Unbalanced enable for IRQ {desc.irq}")
         return
-    desc.depth -= 1
-    if desc.depth == 0:
+    if desc.depth == 1:
         desc.settings |= IrqSetting.NOPROBE
-        _irq_enable(desc)
-        check_irq_resend(desc)
+        irq_startup(desc, resend=True)
+    else:
+        desc.depth -= 1
     desc.changed()
 
 
@@ -205,8 +206,9 @@ def irq_do_set_affinity(desc: IrqDesc, mask: CpuMask) -> None:
 
 
 def _must_wait(desc: IrqDesc) -> bool:
-    deferred = desc.chip.flags & ChipFlag.MOVE_DEFERRED
-    return bool(deferred and desc.dstate & IrqData.IRQ_STARTED)
+    """Whether the chip cannot move a live line, or has a move to make already."""
+    waiting = desc.dstate & IrqData.SETAFFINITY_PENDING
+    return bool(waiting or desc.chip.flags & ChipFlag.MOVE_DEFERRED)
 
 
 def _set_affinity_now(desc: IrqDesc, mask: CpuMask) -> None:
@@ -245,8 +247,8 @@ def _join(desc: IrqDesc, action: IrqAction) -> None:
         if not action.flags & Irqf.PROBE_SHARED:
             desc.table.kernel.log.printk(
                 Level.ERR,
-                f"genirq: Flags mismatch irq {desc.irq}. {action.flags:08x} ({action.name}) "
-                f"vs. {old.flags:08x} ({old.name})",
+                f"genirq: Flags mismatch irq {desc.irq}. {action.flags:08x} "
+                f"({action.name or '(null)'}) vs. {old.flags:08x} ({old.name or '(null)'})",
             )
         raise OSError(errno.EBUSY, f"interrupt {desc.irq} is not shared in this way")
     desc.actions.append(action)
@@ -290,26 +292,33 @@ def irq_startup(desc: IrqDesc, *, resend: bool) -> None:
     desc.depth = 0
     if desc.dstate & IrqData.IRQ_STARTED:
         _irq_enable(desc)
-        return
-    if not _managed_may_start(desc):
-        return
-    if desc.chip.flags & ChipFlag.AFFINITY_PRE_STARTUP:
-        irq_setup_affinity(desc)
-    _irq_enable(desc)
+    elif desc.is_managed:
+        if not _managed_may_start(desc):
+            return
+        irq_do_set_affinity(desc, desc.affinity)
+        _irq_enable(desc)
+    else:
+        before = desc.chip.flags & ChipFlag.AFFINITY_PRE_STARTUP
+        if before:
+            irq_setup_affinity(desc)
+        _irq_enable(desc)
+        if not before:
+            irq_setup_affinity(desc)
     desc.dstate |= IrqData.IRQ_STARTED
-    if not desc.chip.flags & ChipFlag.AFFINITY_PRE_STARTUP:
-        irq_setup_affinity(desc)
     if resend:
         check_irq_resend(desc)
 
 
 def irq_setup_affinity(desc: IrqDesc) -> None:
-    """Choose where a line that starts goes: what was set, else the default, near its node."""
-    if not desc.can_set_affinity:
+    """Choose where a line that starts goes: what was set, else the default, near its node.
+
+    If there is no vector left there, it stays where its activation found one.
+    """
+    if not desc.can_set_affinity or desc.dstate & IrqData.NO_BALANCING:
         return
     table, kernel = desc.table, desc.table.kernel
     mask = table.default_affinity
-    if desc.dstate & (IrqData.AFFINITY_MANAGED | IrqData.AFFINITY_SET):
+    if desc.dstate & IrqData.AFFINITY_SET:
         if desc.affinity & kernel.online:
             mask = desc.affinity
         else:
@@ -317,14 +326,12 @@ def irq_setup_affinity(desc: IrqDesc) -> None:
     mask = mask & kernel.online or kernel.online
     if desc.node >= 0:
         mask = mask & kernel.cpumask_of_node(desc.node) or mask
-    desc.chip.set_affinity(desc, mask & kernel.online)
-    desc.affinity = mask
+    with contextlib.suppress(OSError):
+        irq_do_set_affinity(desc, mask)
 
 
 def _managed_may_start(desc: IrqDesc) -> bool:
     """A managed interrupt without an online CPU stays shut down until one comes."""
-    if not desc.is_managed:
-        return True
     if not desc.affinity & desc.table.kernel.online:
         desc.dstate |= IrqData.MANAGED_SHUTDOWN
         return False

@@ -81,10 +81,10 @@ class VectorMatrix:
             self.global_available -= 1
 
     def reserve(self) -> bool:
-        """Promise a vector to somebody. False: more are promised than there are."""
-        fits = self.global_reserved < self.global_available
+        """Promise a vector to somebody. False: this is the first that there may not be."""
+        last = self.global_reserved == self.global_available
         self.global_reserved += 1
-        return fits
+        return not last
 
     def remove_reserved(self) -> None:
         self.global_reserved -= 1
@@ -103,11 +103,11 @@ class VectorMatrix:
             cpu_map = self.maps[cpu]
             if cpu_map.online and cpu_map.available > most:
                 best, most = cpu, cpu_map.available
-        if best is None:
+        free = 0 if best is None else self._free_on(self.maps[best])
+        if best is None or not free:
             raise OSError(errno.ENOSPC, "every vector of these CPUs is taken")
         cpu_map = self.maps[best]
-        taken = cpu_map.alloc_map | cpu_map.managed_map | self.system_map
-        vector = _lowest(self._range & ~taken)
+        vector = _lowest(free)
         self._take(cpu_map, vector)
         cpu_map.available -= 1
         self.global_available -= 1
@@ -144,7 +144,7 @@ class VectorMatrix:
         kept: list[tuple[CpuId, int]] = []
         for cpu in cpus_of(mask):
             cpu_map = self.maps[cpu]
-            free = self._range & ~(cpu_map.alloc_map | cpu_map.managed_map | self.system_map)
+            free = self._free_on(cpu_map)
             if not free:
                 for done_cpu, vector in kept:
                     self._unkeep(done_cpu, vector)
@@ -187,6 +187,10 @@ class VectorMatrix:
         self._take(self.maps[best], vector)
         self.maps[best].managed_allocated += 1
         return best, vector
+
+    def _free_on(self, cpu_map: CpuMap) -> int:
+        # `available` is more than this where managed vectors were kept while the CPU was offline.
+        return self._range & ~(cpu_map.alloc_map | cpu_map.managed_map | self.system_map)
 
     def _take(self, cpu_map: CpuMap, vector: int) -> None:
         cpu_map.alloc_map |= 1 << vector

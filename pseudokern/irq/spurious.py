@@ -25,7 +25,9 @@ def note_interrupt(desc: IrqDesc, answers: int) -> None:
     if desc.settings & (IrqSetting.NO_DEBUG | IrqSetting.IS_POLLED):
         return
     if answers > MAX_ANSWER:
-        _report(desc, answers)
+        if desc.table.bad_answers_to_report:
+            desc.table.bad_answers_to_report -= 1
+            _report(desc, answers)
         return
     if answers == IrqReturn.NONE:
         _count_unhandled(desc)

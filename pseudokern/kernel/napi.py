@@ -10,6 +10,7 @@ from pseudokern.kernel.softirq import Softirq
 
 NAPI_WEIGHT = 64
 NETDEV_BUDGET = 300
+NETDEV_BUDGET_JIFFIES = 2  # netdev_budget_usecs, which is 2 * USEC_PER_SEC / HZ
 NET_RX_BIT = 1 << Softirq.NET_RX
 
 
@@ -31,17 +32,22 @@ class Napi:
 
 
 class NetRx:
-    """The NET_RX action; item_ns is the time that one packet takes."""
+    """The NET_RX action: each queue once, in turn, until the budget or the time is used up.
 
-    __slots__ = ("_item_ns",)
+    item_ns is the time that one packet takes.
+    """
 
-    def __init__(self, item_ns: int) -> None:
+    __slots__ = ("_item_ns", "_tick_ns")
+
+    def __init__(self, item_ns: int, tick_ns: int) -> None:
         self._item_ns = item_ns
+        self._tick_ns = tick_ns
 
     def action(self, this: PerCpu, now_ns: int) -> int:
         budget = NETDEV_BUDGET
         poll_list = this.poll_list
-        while poll_list:
+        limit_ns = (now_ns // self._tick_ns + NETDEV_BUDGET_JIFFIES) * self._tick_ns
+        for _ in range(len(poll_list)):
             napi = poll_list.pop(0)
             work = napi.poll(NAPI_WEIGHT)
             now_ns += work * self._item_ns
@@ -50,7 +56,7 @@ class NetRx:
             else:
                 poll_list.append(napi)
             budget -= work
-            if budget <= 0:
+            if budget <= 0 or now_ns >= limit_ns:
                 this.time_squeeze += 1
                 break
         if poll_list:

@@ -53,7 +53,7 @@ class TimerWheel:
     def next_expiry(self, cpu: CpuId) -> int:
         """The jiffy at which cpu has something to do; NEVER if nothing is armed."""
         heap = self._heaps[cpu]
-        while heap and heap[0][2].expires != heap[0][0]:
+        while heap and (heap[0][2].expires, heap[0][2].cpu) != (heap[0][0], cpu):
             heappop(heap)
         return heap[0][0] if heap else NEVER
 

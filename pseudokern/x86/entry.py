@@ -35,11 +35,13 @@ class Entry:
 
     errors  what the ERR row shows: APIC errors and spurious interrupts of the 8259
     mis     level interrupts that arrived as edges
+    strays  interrupts at vectors that belong to no line (any more)
     """
 
     def __init__(self, kernel: Kernel, vectors: VectorDomain) -> None:
         self.errors = 0
         self.mis = 0
+        self.strays = 0
         self._kernel = kernel
         self._vectors = vectors
         self._overhead_ns = kernel.cost.overhead_ns
@@ -122,12 +124,12 @@ class Entry:
 
     def _no_handler(self, cpu: Cpu, vector: Vector) -> None:
         """A vector without a line: one straggler after a shutdown is normal, others are told of."""
+        self.strays += 1
         if vector in self._vectors.shut_down[cpu.number]:
             self._vectors.shut_down[cpu.number].discard(vector)
         else:
-            self._kernel.log.printk(
-                Level.EMERG, f"__common_interrupt: {cpu.number}.{vector} No irq handler for vector"
-            )
+            text = f"No irq handler for {cpu.number}.{vector}"
+            self._kernel.log.printk(Level.EMERG, text)
         cpu.apic.eoi()
 
     def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:

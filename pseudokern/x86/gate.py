@@ -19,7 +19,7 @@ from pseudokern.irq.action import IrqAction
 from pseudokern.irq.chip import handle_edge_irq
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqSetting
-from pseudokern.irq.spurious import note_interrupt
+from pseudokern.irq.handle import judge
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.x86.msi_chip import MsiChip, message_of
 from pseudokern.x86.vector import VectorDomain
@@ -38,8 +38,8 @@ _HANDLED = IrqReturn.HANDLED
 class EdgeGate:
     """The short way of one interrupt to one CPU; count is what it handled since the last fold."""
 
-    __slots__ = ("_cost_ns", "_cpu", "_desc", "_handler", "_irq_exit", "_kernel", "_this",
-                 "_vector", "count")  # fmt: skip
+    __slots__ = ("_action", "_cost_ns", "_cpu", "_desc", "_handler", "_irq_exit", "_kernel",
+                 "_this", "_vector", "count")  # fmt: skip
 
     def __init__(
         self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector
@@ -47,6 +47,7 @@ class EdgeGate:
         self.count = 0
         self._kernel = kernel
         self._desc = desc
+        self._action = action
         self._handler = action.handler
         self._cpu = cpu
         self._this = kernel.cpus[cpu.number]
@@ -61,13 +62,18 @@ class EdgeGate:
             cpu.apic.accept(self._vector)
             return
         self.count += 1
-        self._kernel.this = this = self._this
-        if (answer := self._handler()) is not _HANDLED:
-            note_interrupt(self._desc, answer)
         cost_ns = self._cost_ns
+        # The CPU is busy from here on: what the handler itself brings about waits in IRR.
         cpu.ready_ns = cpu.busy_until_ns = end_ns = now_ns + cost_ns
-        if this.softirq_pending:
-            self._irq_exit(this, end_ns, cost_ns)
+        kernel, this = self._kernel, self._this
+        outer, kernel.this = kernel.this, this
+        try:
+            if (answer := self._handler()) is not _HANDLED:
+                judge(self._desc, self._action, answer)
+        finally:
+            if this.softirq_pending:
+                self._irq_exit(this, end_ns, cost_ns)
+            kernel.this = outer
 
     def fold(self) -> None:
         if count := self.count:

@@ -47,7 +47,7 @@ class IoApicChip(ApicChip):
     def eoi(self, desc: IrqDesc) -> None:
         """End a level interrupt; a pending move is made while the pin is masked and quiet."""
         self.vectors.complete_move(desc)
-        moving = desc.dstate & IrqData.SETAFFINITY_PENDING and not desc.is_disabled
+        moving = desc.dstate & IrqData.SETAFFINITY_PENDING
         was_masked = desc.is_masked
         if moving:
             mask_irq(desc)

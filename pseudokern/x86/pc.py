@@ -107,5 +107,8 @@ class Pc:
             for place, times in ioapic.lost.items():
                 found[place] = found.get(place, 0) + times
         found["collapsed in IRR"] = sum(cpu.apic.collapsed for cpu in self.cpus)
-        found["collapsed in a pending bit"] = self.pci.collapsed
+        found["vector without a line"] = self.entry.strays
+        found["spurious vector"] = sum(this.counts.spurious for this in self.kernel.cpus)
+        for place, times in (*self.irqs.lost.items(), *self.pci.lost().items()):
+            found[place] = found.get(place, 0) + times
         return found

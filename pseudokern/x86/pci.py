@@ -5,6 +5,7 @@ drivers/acpi/pci_irq.c.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from pseudokern.kernel.kernel import Kernel
 from pseudokern.x86.gsi import GsiMap
 from pseudokern.x86.msi_chip import MsiChip
 from pseudokern.x86.vector import VectorDomain
+
+_COLLAPSED = "collapsed in a pending bit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,15 @@ class PciBus:
         self._gsis = gsis
         self._siblings_of = siblings_of
         self._domains: dict[Bdf, IrqDomain] = {}
+        self._lost_of_freed: Counter[str] = Counter()
 
-    @property
-    def collapsed(self) -> int:
-        """Events that found the pending bit of their masked message set."""
-        entries: list[MsixEntry | MsiVector] = []
+    def lost(self) -> Counter[str]:
+        """Events that were never sent as a message, by place."""
+        found = Counter(self._lost_of_freed)
         for function in self.functions.values():
-            if function.msix is not None:
-                entries += function.msix.entries
-            if function.msi is not None:
-                entries += function.msi.entries
-        return sum(entry.collapsed for entry in entries)
+            for entry in _messages(function):
+                found[_COLLAPSED] += entry.collapsed
+        return found
 
     def add(self, function: PciFunction) -> None:
         """Plug a function in."""
@@ -103,6 +104,9 @@ class PciBus:
             self._vectors.teardown(desc)
             self._irqs.free_desc(desc)
         function.irqs.clear()
+        for entry in _messages(function):
+            self._lost_of_freed[_COLLAPSED] += entry.collapsed
+            self._lost_of_freed["pending at a message that went"] += entry.pending
         function.msi = function.msix = None
         function.irq = function.gsi
 
@@ -149,3 +153,13 @@ class PciBus:
 
         default = self._irqs.default_affinity
         return create_affinity_masks(count, spread.pre, spread.post, default, group)
+
+
+def _messages(function: PciFunction) -> list[MsixEntry | MsiVector]:
+    """Every message that the function can send."""
+    messages: list[MsixEntry | MsiVector] = []
+    if function.msix is not None:
+        messages += function.msix.entries
+    if function.msi is not None:
+        messages += function.msi.entries
+    return messages

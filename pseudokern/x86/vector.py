@@ -74,6 +74,7 @@ class VectorDomain:
             Alarm(kernel.timeline, self._cleaner(CpuId(cpu.number))) for cpu in cpus
         ]
         self._data: dict[IrqDesc, ApicChipData] = {}
+        self._warned_of_straggler = False
         self.matrix.assign_system(CpuId(0), IA32_SYSCALL_VECTOR, replace=False)
         if has_pic:
             self.matrix.assign_system(CpuId(0), ISA_CASCADE_VECTOR, replace=False)
@@ -86,9 +87,7 @@ class VectorDomain:
 
         ENOSPC  a CPU of a managed interrupt's mask has no vector left
         """
-        data = self._data[desc] = ApicChipData()
-        desc.dstate |= IrqData.SINGLE_TARGET
-        desc.dstate |= IrqData.HANDLE_ENFORCE_IRQCTX | IrqData.AFFINITY_ON_ACTIVATE
+        data = self._new_data(desc)
         if desc.is_managed:
             self.matrix.reserve_managed(desc.affinity)
             data.is_managed = True
@@ -101,8 +100,7 @@ class VectorDomain:
 
     def setup_legacy_timer(self, desc: IrqDesc) -> ApicChipData:
         """Take in the timer, which is running when the I/O APIC takes over: its vector is fixed."""
-        data = self._data[desc] = ApicChipData()
-        desc.dstate |= IrqData.SINGLE_TARGET | IrqData.HANDLE_ENFORCE_IRQCTX
+        data = self._new_data(desc)
         vector = ISA_VECTOR_BASE + desc.irq
         self.matrix.alloc_at(CpuId(0), vector)
         self._set_vector(desc, data, CpuId(0), vector)
@@ -203,6 +201,12 @@ class VectorDomain:
         data = self._data[desc]
         self.bus.send_ipi(self.cpus[data.cpu].apic_id, Vector(data.vector))
 
+    def _new_data(self, desc: IrqDesc) -> ApicChipData:
+        data = self._data[desc] = ApicChipData()
+        desc.dstate |= IrqData.SINGLE_TARGET
+        desc.dstate |= IrqData.HANDLE_ENFORCE_IRQCTX | IrqData.AFFINITY_ON_ACTIVATE
+        return data
+
     def _activate_reserved(self, desc: IrqDesc, data: ApicChipData) -> None:
         self._assign_any(desc, data)
         data.has_reserved = False
@@ -302,6 +306,13 @@ class VectorDomain:
         data.awaits_cleanup = False
         desc.changed()
 
+    def _warn_of_straggler(self, desc: IrqDesc) -> None:
+        """Once: Linux calls the number an APIC's, but prints the interrupt's."""
+        if not self._warned_of_straggler:
+            self._warned_of_straggler = True
+            text = f"Moved interrupt pending in old target APIC {desc.irq}"
+            self.kernel.log.printk(Level.WARNING, text)
+
     def _set_cleanup_alarm(self, cpu: CpuId) -> None:
         self._cleanup_alarms[cpu].set((self.kernel.jiffies + 1) * self.kernel.tick_period_ns)
 
@@ -311,6 +322,7 @@ class VectorDomain:
             for desc in waiting:
                 data = self._data[desc]
                 if self.cpus[cpu].apic.is_requested(Vector(data.prev_vector)):
+                    self._warn_of_straggler(desc)
                     self._cleanup[cpu].append(desc)
                 else:
                     self._free_moved(desc, data)
