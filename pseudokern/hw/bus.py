@@ -54,7 +54,7 @@ class InterruptBus:
         apic.accept(Vector(data & 0xFF))
 
     def send_ipi(self, destination: ApicId, vector: Vector) -> None:
-        """A write of the ICR: the vector arrives at destination after the IPI's flight time."""
+        """Carry an IPI: the vector arrives at destination after the IPI's flight time."""
         apic = self._apics.get(destination)
         if apic is None:
             self.lost["IPI to no such APIC"] += 1

@@ -32,8 +32,8 @@ class LocalApic:
     esr        error status, as bits; each new error delivers lvt_error
     """
 
-    __slots__ = ("_broadcast_eoi", "_notify", "_timer", "apic_id", "collapsed", "esr", "irr", "isr",
-                 "lvt_error", "lvt_timer", "tmr", "tpr")  # fmt: skip
+    __slots__ = ("_broadcast_eoi", "_notify", "_send_ipi", "_timer", "apic_id", "collapsed", "esr",
+                 "irr", "isr", "lvt_error", "lvt_timer", "tmr", "tpr")  # fmt: skip
 
     def __init__(self, timeline: Timeline, apic_id: ApicId) -> None:
         self.apic_id = apic_id
@@ -48,14 +48,20 @@ class LocalApic:
         self._timer = Alarm(timeline, self._timer_expired)
         self._notify: Callable[[], None] = lambda: None
         self._broadcast_eoi: Callable[[Vector], None] = lambda _vector: None
+        self._send_ipi: Callable[[ApicId, Vector], None] = lambda _apic_id, _vector: None
 
     def connect(self, notify: Callable[[], None]) -> None:
         """Call notify when there may be something to deliver."""
         self._notify = notify
 
-    def connect_bus(self, broadcast_eoi: Callable[[Vector], None]) -> None:
-        """Tell broadcast_eoi of each EOI of a level-triggered vector."""
+    def connect_bus(
+        self,
+        broadcast_eoi: Callable[[Vector], None],
+        send_ipi: Callable[[ApicId, Vector], None],
+    ) -> None:
+        """Tell broadcast_eoi of each EOI of a level-triggered vector, send_ipi of each IPI."""
         self._broadcast_eoi = broadcast_eoi
+        self._send_ipi = send_ipi
 
     @property
     def ppr(self) -> int:
@@ -110,6 +116,16 @@ class LocalApic:
 
     def is_in_service(self, vector: Vector) -> bool:
         return bool(self.isr >> vector & 1)
+
+    def write_icr(self, destination: ApicId, vector: Vector) -> None:
+        """Write the interrupt command register: fixed delivery to one APIC, which may be this.
+
+        A vector below 16 is not sent: bit 5 of ESR, and the error vector.
+        """
+        if vector < MIN_VALID_VECTOR:
+            self._error(ESR_SEND_ILLEGAL_VECTOR)
+        else:
+            self._send_ipi(destination, vector)
 
     def set_priority(self, tpr: int) -> None:
         """Write TPR (CR8): only classes above it are delivered."""

@@ -132,7 +132,8 @@ def irq_set_irq_type(desc: IrqDesc, trigger: int) -> None:
 
 def set_trigger(desc: IrqDesc, trigger: int) -> None:
     """Record the trigger of a line in all the places that show it."""
-    _record_trigger(desc, trigger)
+    desc.trigger = trigger
+    desc.dstate = desc.dstate & ~Irqf.TRIGGER_MASK | trigger
     desc.settings = desc.settings & ~(Irqf.TRIGGER_MASK | IrqSetting.LEVEL) | trigger
     desc.dstate &= ~IrqData.LEVEL
     if trigger & Trigger.LEVEL_MASK:
@@ -140,7 +141,8 @@ def set_trigger(desc: IrqDesc, trigger: int) -> None:
         desc.settings |= IrqSetting.LEVEL
 
 
-def _record_trigger(desc: IrqDesc, trigger: int) -> None:
+def _record_default_trigger(desc: IrqDesc, trigger: int) -> None:
+    """irqd_set_trigger_type(): what a line is taken for by those who join it."""
     desc.trigger = trigger
     desc.dstate = desc.dstate & ~Irqf.TRIGGER_MASK | trigger | IrqData.DEFAULT_TRIGGER_SET
 
@@ -235,7 +237,7 @@ def _join(desc: IrqDesc, action: IrqAction) -> None:
     """Check that action and those on the line agree to share, and add it at the end."""
     old = desc.actions[0]
     if not desc.dstate & IrqData.DEFAULT_TRIGGER_SET:
-        _record_trigger(desc, action.flags & Irqf.TRIGGER_MASK)
+        _record_default_trigger(desc, action.flags & Irqf.TRIGGER_MASK)
     if action.flags & Irqf.COND_ONESHOT and old.flags & Irqf.ONESHOT:
         action.flags |= Irqf.ONESHOT
     agree = (

@@ -34,7 +34,8 @@ class Ticks:
     def interrupt(self, this: PerCpu) -> None:
         """The clock event device of this CPU interrupted it."""
         jiffies = self._kernel.jiffies
-        if self._timers.next_expiry(this.cpu) <= jiffies:
+        timers_due = self._timers.next_expiry(this.cpu) <= jiffies
+        if timers_due:
             this.softirq_pending |= 1 << Softirq.TIMER
         if this.context_switches != self._switches_seen[this.cpu]:
             self._switches_seen[this.cpu] = this.context_switches
@@ -44,7 +45,9 @@ class Ticks:
             interval_ns = self._kernel.online.bit_count() * 1_000_000
             interval = max(1, interval_ns // self._kernel.tick_period_ns)
             self._next_balance[this.cpu] = jiffies + interval * (1 if this.is_idle else BUSY_FACTOR)
-        self._set_next(this.cpu)
+        # An idle CPU's next tick is known when the softirq has called what is due.
+        if not (timers_due and this.is_idle):
+            self._set_next(this.cpu)
 
     def leave_idle(self, this: PerCpu) -> None:
         """A program begins to run: the tick goes on."""

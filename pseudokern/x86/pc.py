@@ -50,12 +50,12 @@ class Pc:
         self.ioapics = [IoApic(self.bus, n * PINS) for n in range(ioapics)]
         self.has_pic = has_pic
         self.irqs = IrqTable(kernel, ioapics * PINS, NR_IRQS_LEGACY if has_pic else 0)
-        self.vectors = VectorDomain(kernel, self.bus, self.cpus, has_pic=has_pic)
+        self.vectors = VectorDomain(kernel, self.cpus, has_pic=has_pic)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
         self.irqs.resend = SoftwareResend(kernel.timeline).resend
         self.entry = Entry(kernel, self.vectors)
-        self.smp = Smp(kernel, self.bus, self.cpus, self.entry)
+        self.smp = Smp(kernel, self.cpus, self.entry)
         self.timers = TimerWheel(kernel.nr_cpu_ids)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.gsis = GsiMap(self.irqs, self.vectors, self.ioapics, level_isa)
@@ -65,7 +65,7 @@ class Pc:
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:
         apic = LocalApic(self.kernel.timeline, apic_id)
-        apic.connect_bus(self._broadcast_eoi)
+        apic.connect_bus(self._broadcast_eoi, self.bus.send_ipi)
         self.bus.add(apic)
         return Cpu(self.kernel.timeline, number, apic)
 

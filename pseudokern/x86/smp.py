@@ -6,7 +6,6 @@ Follows arch/x86/kernel/smp.c, kernel/smp.c and arch/x86/mm/tlb.c.
 from collections import deque
 from collections.abc import Callable
 
-from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.cpu import Cpu
 from pseudokern.hw.vector import Vector
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
@@ -25,9 +24,8 @@ CalledFunction = Callable[[PerCpu], None]
 class Smp:
     """Inter-processor interrupts, sent by writing the ICR of a local APIC."""
 
-    def __init__(self, kernel: Kernel, bus: InterruptBus, cpus: list[Cpu], entry: Entry) -> None:
+    def __init__(self, kernel: Kernel, cpus: list[Cpu], entry: Entry) -> None:
         self._kernel = kernel
-        self._bus = bus
         self._cpus = cpus
         self._queues: list[deque[CalledFunction]] = [deque() for _ in cpus]
         entry.set_system_vector(CALL_FUNCTION_VECTOR, "call_function", self._called)
@@ -52,7 +50,8 @@ class Smp:
         self.call_function(mask, _flush_tlb)
 
     def _send(self, cpu: CpuId, vector: int) -> None:
-        self._bus.send_ipi(self._cpus[cpu].apic_id, Vector(vector))
+        sender = self._cpus[self._kernel.this.cpu].apic
+        sender.write_icr(self._cpus[cpu].apic_id, Vector(vector))
 
     def _called(self, this: PerCpu) -> int:
         this.counts.call_function += 1

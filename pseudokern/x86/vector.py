@@ -8,7 +8,6 @@ has come in on the new CPU and one more jiffy has passed.
 import errno
 from collections.abc import Callable
 
-from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.cpu import Cpu
 from pseudokern.hw.vector import Vector
 from pseudokern.irq.desc import IrqDesc
@@ -60,12 +59,9 @@ class VectorDomain:
     shut_down   [cpu] holds the vectors that were in use: one more interrupt there is no surprise
     """
 
-    def __init__(
-        self, kernel: Kernel, bus: InterruptBus, cpus: list[Cpu], *, has_pic: bool
-    ) -> None:
+    def __init__(self, kernel: Kernel, cpus: list[Cpu], *, has_pic: bool) -> None:
         self.kernel = kernel
         self.cpus = cpus
-        self.bus = bus
         self.matrix = VectorMatrix(kernel.nr_cpu_ids, FIRST_EXTERNAL_VECTOR, FIRST_SYSTEM_VECTOR)
         self.vector_irq: list[dict[int, IrqDesc]] = [{} for _ in cpus]
         self.shut_down: list[set[int]] = [set() for _ in cpus]
@@ -199,7 +195,8 @@ class VectorDomain:
     def retrigger(self, desc: IrqDesc) -> None:
         """Send the interrupt's own vector to its CPU."""
         data = self._data[desc]
-        self.bus.send_ipi(self.cpus[data.cpu].apic_id, Vector(data.vector))
+        sender = self.cpus[self.kernel.this.cpu].apic
+        sender.write_icr(self.cpus[data.cpu].apic_id, Vector(data.vector))
 
     def _new_data(self, desc: IrqDesc) -> ApicChipData:
         data = self._data[desc] = ApicChipData()

@@ -1,0 +1,117 @@
+"""Softirqs run when the interrupt ends, lowest number first, and wait for each other."""
+
+import pytest
+
+from pseudokern.kernel.cost import CostModel
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.softirq import MAX_SOFTIRQ_RESTART, Softirq, Softirqs
+from pseudokern.sim.timeline import Timeline
+from tests.machine_parts import INTERRUPT_NS, msix_line, new_pc, run_for
+
+SOFTIRQ_NS = 400
+
+
+@pytest.fixture
+def timeline():
+    return Timeline()
+
+
+@pytest.fixture
+def this():
+    return PerCpu(0)
+
+
+@pytest.fixture
+def softirqs(timeline, this):
+    return Softirqs(timeline, [this], SOFTIRQ_NS)
+
+
+def test_pending_softirqs_run_in_the_order_of_their_numbers(softirqs, this):
+    ran = []
+    for number in (Softirq.RCU, Softirq.HI, Softirq.NET_RX):
+
+        def action(_this, now_ns, number=number):
+            ran.append((number, now_ns))
+            return now_ns + 100
+
+        softirqs.open_softirq(number, action)
+        this.softirq_pending |= 1 << number
+
+    softirqs.irq_exit(this, 10_000, INTERRUPT_NS)
+    assert ran == [(Softirq.HI, 10_400), (Softirq.NET_RX, 10_900), (Softirq.RCU, 11_400)]
+    assert this.softirq_end_ns == 11_500
+    assert this.softirq_ns == 1_500
+    assert this.softirq_pending == 0
+
+
+def test_a_softirq_is_counted_once_however_often_it_was_raised(softirqs, this):
+    this.softirq_pending |= 1 << Softirq.TASKLET
+    this.softirq_pending |= 1 << Softirq.TASKLET
+    softirqs.irq_exit(this, 10_000, INTERRUPT_NS)
+    assert this.softirq_counts[Softirq.TASKLET] == 1
+
+
+def test_one_that_is_always_pending_gets_ten_passes_and_then_another_run(timeline, softirqs, this):
+    def always(this, now_ns):
+        if this.softirq_counts[Softirq.SCHED] < 15:
+            this.softirq_pending |= 1 << Softirq.SCHED
+        return now_ns
+
+    # A second softirq makes it a run of several passes rather than the short way for a lone one.
+    softirqs.open_softirq(Softirq.SCHED, always)
+    this.softirq_pending |= 1 << Softirq.SCHED | 1 << Softirq.HI
+    softirqs.irq_exit(this, 10_000, INTERRUPT_NS)
+    assert this.softirq_counts[Softirq.SCHED] == MAX_SOFTIRQ_RESTART == 10
+
+    timeline.run(100_000, 1_000)
+    assert this.softirq_counts[Softirq.SCHED] == 15
+
+
+def test_softirqs_raised_by_a_process_run_within_a_nanosecond(timeline, softirqs, this):
+    softirqs.raise_from_process(this, 1 << Softirq.TASKLET)
+    assert this.softirq_counts[Softirq.TASKLET] == 0
+
+    timeline.run(1, 1_000)
+    assert this.softirq_counts[Softirq.TASKLET] == 1
+
+
+@pytest.mark.parametrize("gates", [True, False])
+def test_an_interrupt_during_a_softirq_is_handled_at_once_and_its_softirq_waits(gates):
+    pc = new_pc(2, cost=CostModel(softirq_ns=100_000), gates=gates)
+    line = msix_line(pc)
+
+    def raise_block():
+        pc.kernel.this.softirq_pending |= 1 << Softirq.BLOCK
+        return 1
+
+    line.on_interrupt = raise_block
+    this = pc.kernel.cpus[line.cpu]
+    line.signal()
+    assert this.softirq_counts[Softirq.BLOCK] == 1
+    assert this.softirq_end_ns == INTERRUPT_NS + 100_000
+
+    run_for(pc, 50_000)
+    line.signal()
+    assert line.handled == 2
+    assert this.softirq_counts[Softirq.BLOCK] == 1
+    assert this.softirq_end_ns == 2 * INTERRUPT_NS + 100_000
+
+    run_for(pc, 50_000 + 2 * INTERRUPT_NS)
+    assert this.softirq_counts[Softirq.BLOCK] == 2
+    assert this.softirq_ns == 200_000
+
+
+def test_what_several_interrupts_raise_during_a_softirq_runs_once():
+    pc = new_pc(1, cost=CostModel(softirq_ns=100_000))
+    line = msix_line(pc)
+    this = pc.kernel.cpus[0]
+
+    def raise_block():
+        this.softirq_pending |= 1 << Softirq.BLOCK
+        return 1
+
+    line.on_interrupt = raise_block
+    line.fire(4)
+    run_for(pc, 1_000_000)
+    assert line.handled == 4
+    assert this.softirq_counts[Softirq.BLOCK] == 2
