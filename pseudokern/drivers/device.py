@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.drivers.traffic import PoissonTraffic, Target
 from pseudokern.hw.pci import Bdf, PciFunction
-from pseudokern.irq.action import IrqAction
+from pseudokern.irq.action import IrqAction, ThreadFunction
 from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn
-from pseudokern.irq.manage import request_irq
+from pseudokern.irq.request import request_irq
 from pseudokern.x86.pc import Pc
 
 __all__ = ["Device", "IrqReturn", "Irqf", "PciDevice"]
@@ -61,6 +61,18 @@ class Device:
     ) -> IrqAction:
         """request_irq() with this device as dev_id; errno as there."""
         return request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
+
+    def request_threaded_irq(
+        self,
+        irq: Irq,
+        handler: Callable[[], IrqReturn] | None,
+        thread_fn: ThreadFunction,
+        *,
+        name: str,
+        flags: int = Irqf.NONE,
+    ) -> IrqAction:
+        """The same with a thread, in which thread_fn may sleep: see irq/request.py."""
+        return request_irq(self.pc.irqs, irq, handler, flags, name, self, thread_fn=thread_fn)
 
     def pulse(self, irq: Irq) -> None:
         """Raise an ISA interrupt: one edge on its pin."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice
 from pseudokern.drivers.keys import PCI_KEYS, Choice, Key
-from pseudokern.irq.manage import free_irq
+from pseudokern.irq.request import free_irq
 
 
 class Edu(IntxDevice):

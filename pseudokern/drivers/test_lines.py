@@ -7,7 +7,9 @@ QEMU's "edu" devices. One command is one line of words:
     del NAME                       remove it
     edu NAME INDEX msi|intx        take an edu device that no driver has
     unedu NAME                     give it back
-    request LINE ACTION FLAGS MODE request a handler; MODE: hard (handles), none (IRQ_NONE)
+    request LINE ACTION FLAGS MODE request a handler; MODE: hard (handles), none (IRQ_NONE),
+                                   nullhard (a thread only), thread (the handler wakes it),
+                                   threadnone (the thread says IRQ_NONE)
     free LINE ACTION               free it
     raise LINE N [CPU]             N interrupts, one after the other
     unhandled ACTION N             the next N calls of the handler return IRQ_NONE
@@ -39,13 +41,12 @@ from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.manage import (
     disable_irq,
     enable_irq,
-    free_irq,
     irq_set_affinity,
     irq_set_affinity_and_hint,
     irq_set_irq_wake,
-    request_irq,
     set_trigger,
 )
+from pseudokern.irq.request import free_irq, request_irq
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpulist_parse, first_cpu
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.completion import Completion
@@ -56,6 +57,7 @@ Answer: TypeAlias = str | Completion
 SIM_HWIRQ = 3
 HANDLER_NS = 200  # it counts, and no more
 RAISE_SPACING_NS = 10_000  # longer than any interrupt here takes, so that none meets another
+RAISE_TIMEOUT_NS = 1_000_000_000
 INJECT_SPACING_NS = 5_000_000
 SIM_BATCH = 128
 
@@ -78,7 +80,14 @@ _FLAGS = {
     "nothread": Irqf.NO_THREAD,
     "percpu": Irqf.PERCPU,
 }
-_MODES = {"hard": IrqReturn.HANDLED, "none": IrqReturn.NONE}
+# What the handler says, and its thread; None is none of them.
+_MODES: dict[str, tuple[IrqReturn | None, IrqReturn | None]] = {
+    "hard": (IrqReturn.HANDLED, None),
+    "none": (IrqReturn.NONE, None),
+    "nullhard": (None, IrqReturn.HANDLED),
+    "thread": (IrqReturn.WAKE_THREAD, IrqReturn.HANDLED),
+    "threadnone": (IrqReturn.WAKE_THREAD, IrqReturn.NONE),
+}
 
 
 class SimChip(IrqChip):
@@ -99,15 +108,20 @@ class SimChip(IrqChip):
 
 
 class TestHandler:
-    """A handler that counts its calls, and says IRQ_NONE when it was told to."""
+    """A handler that counts its calls and its thread's, and says IRQ_NONE when told to."""
 
-    __slots__ = ("answer", "calls", "desc", "name", "unhandled")
+    __slots__ = (
+        "answer", "calls", "desc", "name", "thread_answer", "thread_calls", "unhandled"
+    )  # fmt: skip
 
-    def __init__(self, desc: IrqDesc, name: str, answer: IrqReturn) -> None:
+    def __init__(self, desc: IrqDesc, name: str, mode: str) -> None:
+        answer, thread_answer = _MODES[mode]
         self.desc = desc
         self.name = name
-        self.answer = answer
+        self.answer = answer or IrqReturn.NONE
+        self.thread_answer = thread_answer or IrqReturn.NONE
         self.calls = 0
+        self.thread_calls = 0
         self.unhandled = 0
 
     def __call__(self) -> IrqReturn:
@@ -116,6 +130,10 @@ class TestHandler:
             self.unhandled -= 1
             return IrqReturn.NONE
         return self.answer
+
+    def run_thread(self) -> IrqReturn:
+        self.thread_calls += 1
+        return self.thread_answer
 
 
 class TestLines:
@@ -203,6 +221,8 @@ class TestLines:
             raise OSError(errno.EBUSY, f"line {name} is in use")
         if edu.function.msi is not None:
             self._pc.pci.free(edu.function)
+        elif edu.function.intx is not None:
+            edu.function.intx.release_by(edu)
         del self._taken[name], self._lines[name]
 
     def _refuse_taken(self, name: str) -> None:
@@ -217,13 +237,23 @@ class TestLines:
         for word in flags.split(","):
             bits |= _FLAGS[word]
         if mode not in _MODES:
-            raise OSError(errno.EOPNOTSUPP, f"mode {mode}: threads are not modelled yet")
-        handler = TestHandler(desc, action, _MODES[mode])
-        name = None if action == "-" else action
-        target: Callable[[], IrqReturn] = handler
+            raise OSError(errno.EINVAL, f"there is no mode {mode!r}")
+        handler = TestHandler(desc, action, mode)
+        primary: Callable[[], IrqReturn] | None = handler
         if line in self._taken and self._taken[line].function.msi is None:
-            target = _IntxHandler(self._taken[line], handler)
-        request_irq(self._pc.irqs, desc.irq, target, bits, name, handler, cost_ns=HANDLER_NS)
+            primary = _IntxHandler(self._taken[line], handler)
+        if _MODES[mode][0] is None:
+            primary = None
+        request_irq(
+            self._pc.irqs,
+            desc.irq,
+            primary,
+            bits,
+            None if action == "-" else action,
+            handler,
+            thread_fn=None if _MODES[mode][1] is None else handler.run_thread,
+            cost_ns=HANDLER_NS,
+        )
         self._handlers.append(handler)
 
     def _do_free(self, line: str, action: str) -> None:
@@ -238,7 +268,8 @@ class TestLines:
         self._handler(action).unhandled = int(times)
 
     def _do_calls(self, action: str) -> str:
-        return f"{self._handler(action).calls} 0\n"
+        handler = self._handler(action)
+        return f"{handler.calls} {handler.thread_calls}\n"
 
     def _handler(self, action: str) -> TestHandler:
         return next((h for h in self._handlers if h.name == action), None) or self._no(action)
@@ -254,11 +285,7 @@ class TestLines:
         done = Completion()
         if line in self._taken:
             edu = self._taken[line]
-
-            def once() -> None:
-                edu.interrupt(self._kernel.timeline.now_ns)
-
-            _Repeat(self._pc, int(times), once, RAISE_SPACING_NS, done)
+            _DeviceBurst(self._pc, edu, int(times), done)
         else:
             target = CpuId(int(cpu)) if cpu else first_cpu(desc.effective_affinity or 1)
             _SoftwareBurst(self._pc, desc, int(times), target, done)
@@ -303,7 +330,10 @@ class TestLines:
 
 
 class _IntxHandler:
-    """The handler of an edu device on a shared line: not mine, unless it asserts the line."""
+    """The handler of an edu device on a shared line: not mine, unless it asserts the line.
+
+    A handler that says IRQ_NONE leaves its device alone, and so the line asserted.
+    """
 
     __slots__ = ("_edu", "_handler")
 
@@ -312,9 +342,13 @@ class _IntxHandler:
         self._handler = handler
 
     def __call__(self) -> IrqReturn:
-        if self._edu.handle_intx() is IrqReturn.NONE:
+        line = self._edu.function.intx
+        if line is None or not line.is_asserted_by(self._edu):
             return IrqReturn.NONE
-        return self._handler()
+        answer = self._handler()
+        if answer is not IrqReturn.NONE:
+            line.release_by(self._edu)
+        return answer
 
 
 class _Repeat:
@@ -338,6 +372,38 @@ class _Repeat:
         self._left -= 1
         self._once()
         self._alarm.set(self._timeline.now_ns + self._spacing_ns)
+
+
+class _DeviceBurst:
+    """Have a device interrupt a number of times, each time after the last was handled.
+
+    ETIMEDOUT  it asserts its line for RAISE_TIMEOUT_NS, and nobody makes it let go
+    """
+
+    def __init__(self, pc: Pc, edu: Edu, times: int, done: Completion) -> None:
+        self._edu = edu
+        self._left = times
+        self._done = done
+        self._timeline = pc.kernel.timeline
+        self._since_ns = self._timeline.now_ns
+        self._alarm = Alarm(self._timeline, self._step)
+        self._alarm.set(self._timeline.now_ns)
+
+    def _step(self) -> None:
+        now_ns = self._timeline.now_ns
+        line = self._edu.function.intx
+        if line is not None and line.is_asserted_by(self._edu):
+            if now_ns - self._since_ns >= RAISE_TIMEOUT_NS:
+                self._done.fail(OSError(errno.ETIMEDOUT, f"{self._edu.name} is not handled"))
+                return
+        elif self._left <= 0:
+            self._done.complete()
+            return
+        else:
+            self._left -= 1
+            self._since_ns = now_ns
+            self._edu.interrupt(now_ns)
+        self._alarm.set(now_ns + RAISE_SPACING_NS)
 
 
 class _SoftwareBurst:

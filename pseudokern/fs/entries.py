@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pseudokern.fs import debug, proc_irq, sys_cpu, sys_irq, sys_pci
+from pseudokern.fs import debug, proc_irq, proc_pid, sys_cpu, sys_irq, sys_pci
 from pseudokern.fs.cpuinfo import records_cpuinfo
 from pseudokern.fs.interrupts import records_interrupts
 from pseudokern.fs.open_file import OpenFile
@@ -105,6 +105,10 @@ COLLECTIONS = {
         lambda machine: [str(desc.irq) for desc in machine.irqs if desc.proc_mode], _find_proc_irq
     ),
     "{any irq}": Collection(lambda machine: [str(desc.irq) for desc in machine.irqs], _find_irq),
+    "{pid}": Collection(
+        lambda machine: [str(pid) for pid in machine.irqs.kthreads.by_pid],
+        lambda machine, name: machine.irqs.kthreads.by_pid.get(_number(name)),
+    ),
     "{action}": Collection(
         lambda _machine, desc: [a.proc_name for a in desc.actions if a.proc_name is not None],
         _find_action,
@@ -144,6 +148,7 @@ COLLECTIONS = {
 }
 
 _IRQ = "proc/irq/{irq}"
+_PID = "proc/{pid}"
 _SYS_IRQ = "sys/kernel/irq/{any irq}"
 _CPUS = "sys/devices/system/cpu"
 _TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
@@ -200,6 +205,10 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_IRQ}/node", 0o444, proc_irq.show_node),
     Entry(f"{_IRQ}/spurious", 0o444, proc_irq.show_spurious),
     Folder(f"{_IRQ}/{{action}}", 0o555),
+    Entry(f"{_PID}/cmdline", 0o444, proc_pid.show_cmdline),
+    Entry(f"{_PID}/comm", 0o644, proc_pid.show_comm),
+    Entry(f"{_PID}/stat", 0o444, proc_pid.show_stat),
+    Entry(f"{_PID}/status", 0o444, proc_pid.show_status),
     Entry(f"{_SYS_IRQ}/actions", 0o444, sys_irq.show_actions),
     Entry(f"{_SYS_IRQ}/chip_name", 0o444, sys_irq.show_chip_name),
     Entry(f"{_SYS_IRQ}/hwirq", 0o444, sys_irq.show_hwirq),

@@ -28,7 +28,11 @@ def show_stat(machine: Machine) -> bytes:
     lines.append(_intr(machine))
     switches = sum(this.context_switches for this in kernel.cpus)
     running = sum(not this.is_idle for this in kernel.cpus)
-    lines += [f"ctxt {switches}", f"btime {machine.boot_time_s}", "processes 1"]
+    lines += [
+        f"ctxt {switches}",
+        f"btime {machine.boot_time_s}",
+        f"processes {1 + machine.irqs.kthreads.created}",
+    ]
     lines += [f"procs_running {max(running, 1)}", "procs_blocked 0"]
     sums = [sum(this.softirq_counts[number] for this in kernel.cpus) for number in Softirq]
     lines.append("softirq " + " ".join(map(str, [sum(sums), *sums])))
@@ -48,8 +52,8 @@ def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     if not machine.kernel.is_online(this.cpu):
         off_ns += now_ns - this.offline_since_ns
     user_ns = this.user_ns if this.is_idle else this.user_ns + now_ns - this.user_since_ns
-    idle_ns = max(0, now_ns - off_ns - user_ns - this.hardirq_ns - this.softirq_ns)
-    return [user_ns, 0, 0, idle_ns, 0, this.hardirq_ns, this.softirq_ns, 0, 0, 0]
+    idle_ns = max(0, now_ns - off_ns - user_ns - this.system_ns - this.hardirq_ns - this.softirq_ns)
+    return [user_ns, 0, this.system_ns, idle_ns, 0, this.hardirq_ns, this.softirq_ns, 0, 0, 0]
 
 
 def _ticks(times_ns: list[int]) -> str:

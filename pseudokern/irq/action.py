@@ -1,28 +1,65 @@
 """Describe one handler on a line."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from pseudokern.irq.flags import IrqReturn
 
-Handler = Callable[[], IrqReturn]
+if TYPE_CHECKING:
+    from pseudokern.irq.thread import IrqThread
+
+Handler: TypeAlias = Callable[[], IrqReturn]
+ThreadFunction: TypeAlias = Callable[[], IrqReturn | Awaitable[IrqReturn]]
 
 
 class IrqAction:
     """A handler that a driver requested; struct irqaction.
 
-    dev_id tells the handlers on a shared line apart. name None is a request without a name.
-    proc_name is its directory in /proc/irq/N, if it has one.
+    handler      called in interrupt context
+    thread_fn    called in its thread, when the handler says WAKE_THREAD; may be async
+    thread_mask  the action's bit among those that keep a ONESHOT line masked
+    secondary    with forced threading: the thread of the driver's own thread_fn
+    cost_ns      CPU time of one call of handler
+    dev_id       tells the handlers on a shared line apart
+    name         None is a request without a name; proc_name is its directory in /proc/irq/N
     """
 
-    __slots__ = ("cost_ns", "dev_id", "flags", "handler", "name", "proc_name", "warned_no_thread")
+    __slots__ = (
+        "cost_ns",
+        "dev_id",
+        "flags",
+        "handler",
+        "name",
+        "proc_name",
+        "secondary",
+        "thread",
+        "thread_fn",
+        "thread_mask",
+        "warned_no_thread",
+    )
 
     def __init__(
-        self, handler: Handler, flags: int, name: str | None, dev_id: object, cost_ns: int
+        self,
+        handler: Handler,
+        flags: int,
+        name: str | None,
+        dev_id: object,
+        cost_ns: int,
+        thread_fn: ThreadFunction | None = None,
     ) -> None:
-        self.cost_ns = cost_ns
-        self.proc_name: str | None = None
         self.handler = handler
+        self.thread_fn = thread_fn
         self.flags = flags
         self.name = name
         self.dev_id = dev_id
+        self.cost_ns = cost_ns
+        self.thread: IrqThread | None = None
+        self.secondary: IrqThread | None = None
+        self.thread_mask = 0
+        self.proc_name: str | None = None
         self.warned_no_thread = False
+
+
+def irq_default_primary_handler() -> IrqReturn:
+    """The handler of a request that has only a thread."""
+    return IrqReturn.WAKE_THREAD

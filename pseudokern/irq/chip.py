@@ -102,7 +102,7 @@ def handle_fasteoi_irq(desc: IrqDesc) -> None:
     handle_irq_event(desc)
     if not oneshot:
         desc.chip.eoi(desc)
-    elif not desc.is_disabled and desc.is_masked:
+    elif not desc.is_disabled and desc.is_masked and not desc.threads_oneshot:
         desc.chip.eoi(desc)
         unmask_irq(desc)
     elif not desc.chip.flags & ChipFlag.EOI_THREADED:
@@ -118,7 +118,7 @@ def handle_level_irq(desc: IrqDesc) -> None:
         return
     desc.count(desc.table.kernel.this.cpu)
     handle_irq_event(desc)
-    if not desc.is_disabled:
+    if not desc.is_disabled and not desc.threads_oneshot:
         unmask_irq(desc)
 
 

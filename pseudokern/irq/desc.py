@@ -14,6 +14,7 @@ from pseudokern.irq.flags import IrqData, IrqState, Trigger
 from pseudokern.irq.irqchip import IrqChip, NoChip
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.kthread import KThreads
 from pseudokern.kernel.printk import Level
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class IrqDesc:
     pending_mask   where it shall go when its next interrupt comes
     effective_affinity   where it really goes
     proc_mode      mode of its smp_affinity, fixed when /proc/irq/N was made; 0: there is none
+    threads_oneshot  bits of the actions whose threads keep a ONESHOT line masked
+    threads_active   thread runs that are asked for or going on
+    threads_handled  thread runs that handled something
     last_unhandled  jiffies of the last interrupt that nobody handled
     """
 
@@ -58,7 +62,8 @@ class IrqDesc:
         "_kstat", "_total", "actions", "affinity", "affinity_hint", "chip", "chip_data", "depth",
         "domain", "dstate", "effective_affinity", "flow_name", "fast_counts", "handle_irq", "hwirq",
         "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node", "pending_mask",
-        "proc_mode", "settings", "table", "trigger", "wake_depth",
+        "proc_mode", "settings", "table", "threads_active", "threads_handled",
+        "threads_handled_last", "threads_oneshot", "trigger", "wake_depth",
     )  # fmt: skip
 
     def __init__(self, table: "IrqTable", irq: Irq, node: int, affinity: CpuMask) -> None:
@@ -85,6 +90,10 @@ class IrqDesc:
         self.irq_count = 0
         self.irqs_unhandled = 0
         self.last_unhandled = 0
+        self.threads_oneshot = 0
+        self.threads_active = 0
+        self.threads_handled = 0
+        self.threads_handled_last = 0
         self.proc_mode = 0
         self.fast_counts: CountSource | None = None
         self._kstat = [0] * table.kernel.nr_cpu_ids
@@ -151,6 +160,10 @@ class IrqTable:
 
     on_change   called with a descriptor whose state changed
     resend      replays an interrupt in software; False if it cannot
+    force_irqthreads  threadirqs: every handler that can be is run in a thread
+    noirqdebug  no line is judged by the spurious detector
+    irqfixup    1: other lines are tried for an interrupt that nobody handled; 2: also for others
+    start_polling, poll_others  what poll.py does
     has_proc    /proc/irq is there; what was requested before it has no directory of its own
     bad_answers_to_report  how many impossible answers of handlers the log still takes
     lost        interrupts that ended here without a handler, by place
@@ -161,6 +174,12 @@ class IrqTable:
 
     def __init__(self, kernel: Kernel, gsi_top: int, nr_legacy: int) -> None:
         self.kernel = kernel
+        self.kthreads = KThreads(kernel)
+        self.force_irqthreads = False
+        self.noirqdebug = False
+        self.irqfixup = 0
+        self.start_polling: Callable[[], None] = lambda: None
+        self.poll_others: Callable[[IrqDesc], int] = lambda _desc: 0
         self.gsi_top = gsi_top
         self.nr_irqs = _nr_irqs(gsi_top, nr_legacy, kernel.nr_cpu_ids)
         self.default_affinity: CpuMask = kernel.possible

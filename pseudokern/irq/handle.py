@@ -16,7 +16,7 @@ def handle_irq_event_percpu(desc: IrqDesc) -> int:
     for action in desc.actions:
         answer = action.handler()
         if answer == IrqReturn.WAKE_THREAD:
-            _warn_no_thread(desc, action)
+            _wake_thread(desc, action)
         answers |= answer
     return answers
 
@@ -24,12 +24,14 @@ def handle_irq_event_percpu(desc: IrqDesc) -> int:
 def judge(desc: IrqDesc, action: IrqAction, answer: int) -> None:
     """What follows the call of a line's only handler, when it was made elsewhere."""
     if answer == IrqReturn.WAKE_THREAD:
-        _warn_no_thread(desc, action)
+        _wake_thread(desc, action)
     note_interrupt(desc, answer)
 
 
-def _warn_no_thread(desc: IrqDesc, action: IrqAction) -> None:
-    if not action.warned_no_thread:
+def _wake_thread(desc: IrqDesc, action: IrqAction) -> None:
+    if action.thread is not None:
+        action.thread.wake()
+    elif not action.warned_no_thread:
         action.warned_no_thread = True
         desc.table.kernel.log.printk(
             Level.WARNING,
@@ -38,7 +40,7 @@ def _warn_no_thread(desc: IrqDesc, action: IrqAction) -> None:
         )
 
 
-def handle_irq_event(desc: IrqDesc) -> None:
+def handle_irq_event(desc: IrqDesc) -> int:
     """Call the handlers once, for what is pending, and let the spurious detector see the answer."""
     desc.istate &= ~IrqState.PENDING
     desc.dstate |= IrqData.IRQ_INPROGRESS
@@ -47,3 +49,4 @@ def handle_irq_event(desc: IrqDesc) -> None:
     finally:
         desc.dstate &= ~IrqData.IRQ_INPROGRESS
     note_interrupt(desc, answers)
+    return answers

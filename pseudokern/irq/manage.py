@@ -1,4 +1,4 @@
-"""Request lines, free them, switch them, and say where they may go.
+"""Switch lines, and say where they may go.
 
 Follows kernel/irq/manage.c and the start-up half of kernel/irq/chip.c.
 """
@@ -6,86 +6,17 @@ Follows kernel/irq/manage.c and the start-up half of kernel/irq/chip.c.
 import contextlib
 import errno
 
-from pseudokern.irq.action import Handler, IrqAction
 from pseudokern.irq.chip import check_irq_resend, mask_irq, unmask_irq
-from pseudokern.irq.desc import Irq, IrqDesc, IrqTable
+from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import (
     ChipFlag,
     IrqData,
     Irqf,
     IrqSetting,
-    IrqState,
     Trigger,
 )
-from pseudokern.irq.irqchip import NoChip
 from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.printk import Level
-
-IRQ_NOTCONNECTED = 1 << 31
-
-
-def request_irq(
-    table: IrqTable,
-    irq: Irq,
-    handler: Handler,
-    flags: int,
-    name: str | None,
-    dev_id: object = None,
-    *,
-    cost_ns: int | None = None,
-) -> IrqAction:
-    """Add a handler to a line; the first one starts the line up.
-
-    cost_ns is the CPU time that a call takes; by default what the machine's cost model says.
-
-    ENOTCONN  the device has no interrupt
-    EINVAL    no such line, or one that may not be requested; SHARED without dev_id or with
-              NO_AUTOEN; a trigger that the chip does not know
-    ENOSYS    the line has no controller
-    EBUSY     the handlers that are there do not share, or not in this way
-    ENOSPC    no free vector
-    """
-    if irq == IRQ_NOTCONNECTED:
-        raise OSError(errno.ENOTCONN, "the device has no interrupt")
-    _check_flags(flags, dev_id)
-    desc = table.find(irq)
-    if desc.settings & (IrqSetting.NOREQUEST | IrqSetting.PER_CPU_DEVID):
-        raise OSError(errno.EINVAL, f"interrupt {irq} may not be requested")
-    if isinstance(desc.chip, NoChip):
-        raise OSError(errno.ENOSYS, f"interrupt {irq} has no controller")
-    cost_ns = table.kernel.cost.handler_ns if cost_ns is None else cost_ns
-    action = IrqAction(handler, flags, name, dev_id, cost_ns)
-    if not flags & Irqf.TRIGGER_MASK:
-        action.flags |= desc.trigger
-    if desc.chip.flags & ChipFlag.ONESHOT_SAFE:
-        action.flags &= ~Irqf.ONESHOT
-    if desc.actions:
-        _join(desc, action)
-    else:
-        _start(desc, action)
-    desc.irq_count = 0
-    desc.irqs_unhandled = 0
-    table.register_irq_proc(desc, action)
-    desc.changed()
-    return action
-
-
-def free_irq(desc: IrqDesc, dev_id: object) -> IrqAction | None:
-    """Take the handler of dev_id off the line; the last one shuts the line down.
-
-    None, and a warning in the log, if there is no such handler.
-    """
-    action = next((a for a in desc.actions if a.dev_id is dev_id), None)
-    if action is None:
-        desc.table.kernel.log.printk(Level.WARNING, f"Trying to free already-free IRQ {desc.irq}")
-        return None
-    desc.actions.remove(action)
-    desc.affinity_hint = 0
-    if not desc.actions:
-        irq_shutdown_and_deactivate(desc)
-    desc.table.generation += 1
-    desc.changed()
-    return action
 
 
 def disable_irq(desc: IrqDesc) -> None:
@@ -141,7 +72,7 @@ def set_trigger(desc: IrqDesc, trigger: int) -> None:
         desc.settings |= IrqSetting.LEVEL
 
 
-def _record_default_trigger(desc: IrqDesc, trigger: int) -> None:
+def record_default_trigger(desc: IrqDesc, trigger: int) -> None:
     """irqd_set_trigger_type(): what a line is taken for by those who join it."""
     desc.trigger = trigger
     desc.dstate = desc.dstate & ~Irqf.TRIGGER_MASK | trigger | IrqData.DEFAULT_TRIGGER_SET
@@ -221,72 +152,6 @@ def _set_affinity_now(desc: IrqDesc, mask: CpuMask) -> None:
             raise
         desc.dstate |= IrqData.SETAFFINITY_PENDING
         desc.pending_mask = mask
-
-
-def _check_flags(flags: int, dev_id: object) -> None:
-    shared = flags & Irqf.SHARED
-    if shared and dev_id is None:
-        raise OSError(errno.EINVAL, "a shared interrupt needs a dev_id")
-    if shared and flags & Irqf.NO_AUTOEN:
-        raise OSError(errno.EINVAL, "a shared interrupt cannot be NO_AUTOEN")
-    if flags & Irqf.COND_SUSPEND and (not shared or flags & Irqf.NO_SUSPEND):
-        raise OSError(errno.EINVAL, "COND_SUSPEND is for shared interrupts that do suspend")
-
-
-def _join(desc: IrqDesc, action: IrqAction) -> None:
-    """Check that action and those on the line agree to share, and add it at the end."""
-    old = desc.actions[0]
-    if not desc.dstate & IrqData.DEFAULT_TRIGGER_SET:
-        _record_default_trigger(desc, action.flags & Irqf.TRIGGER_MASK)
-    if action.flags & Irqf.COND_ONESHOT and old.flags & Irqf.ONESHOT:
-        action.flags |= Irqf.ONESHOT
-    agree = (
-        old.flags & action.flags & Irqf.SHARED
-        and desc.trigger == action.flags & Irqf.TRIGGER_MASK
-        and not (old.flags ^ action.flags) & (Irqf.ONESHOT | Irqf.PERCPU)
-    )
-    if not agree:
-        if not action.flags & Irqf.PROBE_SHARED:
-            desc.table.kernel.log.printk(
-                Level.ERR,
-                f"genirq: Flags mismatch irq {desc.irq}. {action.flags:08x} "
-                f"({action.name or '(null)'}) vs. {old.flags:08x} ({old.name or '(null)'})",
-            )
-        raise OSError(errno.EBUSY, f"interrupt {desc.irq} is not shared in this way")
-    desc.actions.append(action)
-    if desc.istate & IrqState.SPURIOUS_DISABLED:
-        desc.istate &= ~IrqState.SPURIOUS_DISABLED
-        enable_irq(desc)
-
-
-def _start(desc: IrqDesc, action: IrqAction) -> None:
-    """Bring the line to life for its first action."""
-    trigger = action.flags & Irqf.TRIGGER_MASK
-    if trigger:
-        irq_set_irq_type(desc, trigger)
-        action.flags = action.flags & ~Irqf.TRIGGER_MASK | desc.trigger
-    if not desc.dstate & IrqData.ACTIVATED:
-        desc.chip.activate(desc)
-        desc.dstate |= IrqData.ACTIVATED
-    desc.istate &= ~(
-        IrqState.AUTODETECT | IrqState.SPURIOUS_DISABLED | IrqState.ONESHOT | IrqState.WAITING
-    )
-    desc.dstate &= ~IrqData.IRQ_INPROGRESS
-    if action.flags & Irqf.PERCPU:
-        desc.dstate |= IrqData.PER_CPU
-        desc.settings |= IrqSetting.PER_CPU
-        if action.flags & Irqf.NO_DEBUG:
-            desc.settings |= IrqSetting.NO_DEBUG
-    if action.flags & Irqf.ONESHOT:
-        desc.istate |= IrqState.ONESHOT
-    if action.flags & Irqf.NOBALANCING:
-        desc.settings |= IrqSetting.NO_BALANCING
-        desc.dstate |= IrqData.NO_BALANCING
-    desc.actions.append(action)
-    if desc.settings & IrqSetting.NOAUTOEN or action.flags & Irqf.NO_AUTOEN:
-        desc.depth = 1
-        return
-    irq_startup(desc, resend=True)
 
 
 def irq_startup(desc: IrqDesc, *, resend: bool) -> None:

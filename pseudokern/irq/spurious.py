@@ -4,35 +4,72 @@ Follows kernel/irq/spurious.c: note_interrupt().
 
 A line is stuck when more than 99,900 of 100,000 interrupts came back IRQ_NONE. The odd unhandled
 one is normal on a shared line, so the count starts over when 100 ms pass without any.
-
-Not modelled yet: the poll timer, irqfixup, irqpoll, and the deferred judgement of threads.
 """
 
 from pseudokern.irq.desc import IrqDesc
-from pseudokern.irq.flags import IrqData, IrqReturn, IrqSetting, IrqState
+from pseudokern.irq.flags import IrqData, Irqf, IrqReturn, IrqSetting, IrqState
 from pseudokern.kernel.printk import Level
 
 WINDOW = 100_000
 STUCK_THRESHOLD = 99_900
 MAX_ANSWER = IrqReturn.HANDLED | IrqReturn.WAKE_THREAD
+DEFERRED = 1 << 31  # in threads_handled_last: the next interrupt judges this one
 
 
 def note_interrupt(desc: IrqDesc, answers: int) -> None:
     """Judge one interrupt by the OR of its handlers' answers."""
     # A healthy line: nothing is counted, which keeps this cheap.
-    if answers == IrqReturn.HANDLED and not desc.irqs_unhandled:
+    if answers == IrqReturn.HANDLED and not desc.irqs_unhandled and not desc.table.irqfixup:
         return
     if desc.settings & (IrqSetting.NO_DEBUG | IrqSetting.IS_POLLED):
+        return
+    if desc.istate & IrqState.POLL_INPROGRESS:
         return
     if answers > MAX_ANSWER:
         if desc.table.bad_answers_to_report:
             desc.table.bad_answers_to_report -= 1
             _report(desc, answers)
         return
-    if answers == IrqReturn.NONE:
-        _count_unhandled(desc)
-    if not desc.irqs_unhandled:
+    judged = _judge_threads(desc, answers)
+    if judged is None:
         return
+    if judged == IrqReturn.NONE:
+        _count_unhandled(desc)
+    if _may_be_misrouted(desc, judged):
+        rescued = desc.table.poll_others(desc)
+        if judged == IrqReturn.NONE:
+            desc.irqs_unhandled -= rescued
+    if desc.irqs_unhandled:
+        _count(desc, answers)
+
+
+def _judge_threads(desc: IrqDesc, answers: int) -> int | None:
+    """What the interrupt before said, where only threads can say it; None: not known yet."""
+    if not answers & IrqReturn.WAKE_THREAD:
+        return answers
+    if answers & IrqReturn.HANDLED:
+        desc.threads_handled_last &= ~DEFERRED
+        return IrqReturn.HANDLED
+    if not desc.threads_handled_last & DEFERRED:
+        desc.threads_handled_last |= DEFERRED
+        return None
+    handled = desc.threads_handled | DEFERRED
+    if handled == desc.threads_handled_last:
+        return IrqReturn.NONE
+    desc.threads_handled_last = handled
+    return IrqReturn.HANDLED
+
+
+def _may_be_misrouted(desc: IrqDesc, judged: int) -> bool:
+    """irqfixup: an interrupt that nobody wanted. irqpoll: also one of a line that polls."""
+    level = desc.table.irqfixup
+    if not level or judged == IrqReturn.NONE:
+        return bool(level)
+    polls = desc.irq == 0 or (desc.actions and desc.actions[0].flags & Irqf.IRQPOLL)
+    return level > 1 and bool(polls)
+
+
+def _count(desc: IrqDesc, answers: int) -> None:
     desc.irq_count += 1
     if desc.irq_count < WINDOW:
         return
@@ -45,6 +82,7 @@ def note_interrupt(desc: IrqDesc, answers: int) -> None:
         desc.istate |= IrqState.SPURIOUS_DISABLED
         desc.depth += 1
         desc.dstate |= IrqData.IRQ_DISABLED
+        desc.table.start_polling()
     desc.irqs_unhandled = 0
     desc.changed()
 
@@ -69,7 +107,10 @@ def _report(desc: IrqDesc, answers: int) -> None:
         log.printk(Level.ERR, text)
     log.printk(Level.ERR, "handlers:")
     for action in desc.actions:
-        log.printk(Level.ERR, f"[<{id_of(action.handler)}>] {symbol_of(action.handler)}")
+        line = f"[<{id_of(action.handler)}>] {symbol_of(action.handler)}"
+        if action.thread_fn is not None:
+            line += f" threaded [<{id_of(action.thread_fn)}>] {symbol_of(action.thread_fn)}"
+        log.printk(Level.ERR, line)
 
 
 def id_of(function: object) -> str:

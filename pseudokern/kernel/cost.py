@@ -19,6 +19,7 @@ class CostModel:
     softirq_item_ns      one packet or one completion: about 4 million a second on one core
     ipi_ns               from the ICR write to the acceptance by another CPU
     tick_ns              the scheduler's tick
+    thread_ns            one run of a kernel thread, with its two context switches
     """
 
     delivery_ns: int = 200
@@ -30,6 +31,7 @@ class CostModel:
     softirq_item_ns: int = 250
     ipi_ns: int = 500
     tick_ns: int = 1500
+    thread_ns: int = 3000
 
     @property
     def overhead_ns(self) -> int:

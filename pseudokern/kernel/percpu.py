@@ -50,7 +50,7 @@ class PerCpu:
     """One CPU as the kernel sees it.
 
     softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
-    hardirq_ns, softirq_ns, user_ns   time spent so far in each kind of work
+    hardirq_ns, softirq_ns, user_ns, system_ns   time spent so far in each kind of work
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
@@ -67,6 +67,7 @@ class PerCpu:
         "softirq_end_ns",
         "softirq_ns",
         "softirq_pending",
+        "system_ns",
         "time_squeeze",
         "user_ns",
         "user_since_ns",
@@ -83,6 +84,7 @@ class PerCpu:
         self.hardirq_ns = 0
         self.softirq_ns = 0
         self.user_ns = 0
+        self.system_ns = 0
         self.offline_ns = 0
         self.offline_since_ns = 0
         self.user_since_ns = -1

@@ -15,6 +15,14 @@ from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
+FIXUP_TEXTS = (
+    (),
+    ("Misrouted IRQ fixup support enabled.", "This may impact system performance."),
+    (
+        "Misrouted IRQ fixup and polling support enabled",
+        "This may significantly impact system performance",
+    ),
+)
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
 EVENTS_AT_ONCE = 100_000
 
@@ -57,6 +65,7 @@ class Machine:
 
     def _boot(self) -> None:
         self._print_banner()
+        self._set_boot_parameters()
         affinity = self.description.parameters.irqaffinity
         if affinity is not None:
             self.irqs.default_affinity = affinity
@@ -79,6 +88,16 @@ class Machine:
             tlb_hz=load.tlb_hz,
             call_hz=load.call_hz,
         )
+
+    def _set_boot_parameters(self) -> None:
+        parameters, irqs, log = self.description.parameters, self.irqs, self.kernel.log
+        irqs.force_irqthreads = parameters.threadirqs
+        irqs.noirqdebug = parameters.noirqdebug
+        irqs.irqfixup = parameters.irqfixup
+        if parameters.noirqdebug:
+            log.printk(Level.INFO, "IRQ lockup detection disabled")
+        for line in FIXUP_TEXTS[parameters.irqfixup]:
+            log.printk(Level.WARNING, line)
 
     def _probe(self, *, before_proc: bool) -> None:
         for device in self.devices:

@@ -12,6 +12,7 @@ from pseudokern.hw.ioapic import PINS, IoApic
 from pseudokern.hw.lapic import LocalApic
 from pseudokern.hw.vector import ApicId, Vector
 from pseudokern.irq.desc import NR_IRQS_LEGACY, IrqTable
+from pseudokern.irq.poll import SpuriousPoller
 from pseudokern.irq.resend import SoftwareResend
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
 from pseudokern.kernel.kernel import Kernel
@@ -57,6 +58,7 @@ class Pc:
         self.entry = Entry(kernel, self.vectors)
         self.smp = Smp(kernel, self.cpus, self.entry)
         self.timers = TimerWheel(kernel.nr_cpu_ids)
+        SpuriousPoller(self.irqs, self.timers)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.gsis = GsiMap(self.irqs, self.vectors, self.ioapics, level_isa)
         self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)

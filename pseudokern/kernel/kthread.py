@@ -1,0 +1,182 @@
+"""Run kernel threads: coroutines that sleep and wait in simulated time.
+
+Follows kernel/kthread.c as far as users see it, and the real-time class of kernel/sched: a thread
+that is woken runs WAKEUP_NS later on the lowest CPU that it may use; each run takes CPU time there.
+
+A thread is an ordinary coroutine, stepped by the timeline: it may await sleep_ns(), a KEvent, and
+other coroutines that do so, and nothing else. The order of runs is the timeline's, so it is the
+same every time.
+"""
+
+from collections.abc import Callable, Coroutine, Generator
+from enum import IntEnum
+from typing import Any
+
+from pseudokern.kernel.cpumask import CpuMask, first_cpu
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.printk import Level
+from pseudokern.sim.alarm import Alarm
+
+WAKEUP_NS = 1_500  # from the wake-up to the first instruction, on a CPU that has nothing better
+FIRST_PID = 16
+
+
+class Policy(IntEnum):
+    """Scheduling policies; the numbers are those of sched_setscheduler(2)."""
+
+    OTHER = 0
+    FIFO = 1
+
+
+class Sleep:
+    """Await this to sleep for duration_ns of simulated time."""
+
+    __slots__ = ("duration_ns",)
+
+    def __init__(self, duration_ns: int) -> None:
+        self.duration_ns = duration_ns
+
+    def __await__(self) -> Generator["Sleep", None, None]:
+        yield self
+
+
+sleep_ns = Sleep
+
+
+class KEvent:
+    """Await this to wait until somebody sets it; waiting clears it."""
+
+    __slots__ = ("_thread", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._thread: KThread | None = None
+
+    def __await__(self) -> Generator["KEvent", None, None]:
+        if not self.is_set:
+            yield self
+        self.is_set = False
+
+    def attach(self, thread: "KThread") -> None:
+        """thread waits from now on."""
+        self._thread = thread
+
+    def set(self) -> None:
+        """Wake who waits. From either context."""
+        self.is_set = True
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.wake()
+
+
+class KThread:
+    """A kernel thread. comm is its whole name; cpus_allowed changes with set_cpus_allowed()."""
+
+    def __init__(
+        self,
+        threads: "KThreads",
+        pid: int,
+        comm: str,
+        body: Coroutine[Any, None, None],
+        policy: Policy,
+        rt_priority: int,
+        cpus_allowed: CpuMask,
+    ) -> None:
+        self.pid = pid
+        self.comm = comm
+        self.policy = policy
+        self.rt_priority = rt_priority
+        self.nice = 0
+        self.cpus_allowed = cpus_allowed
+        self.state = "S"
+        self.runs = 0
+        self.run_ns = 0
+        self.start_ns = threads.kernel.timeline.now_ns
+        self.on_exit: Callable[[], None] = lambda: None
+        self._threads = threads
+        self._body = body
+        self._alarm = Alarm(threads.kernel.timeline, self._run)
+
+    @property
+    def cpu(self) -> int:
+        """Where it runs, or ran last."""
+        online = self.cpus_allowed & self._threads.kernel.online
+        return first_cpu(online or self._threads.kernel.online)
+
+    def wake(self) -> None:
+        self.state = "R"
+        self._alarm.set(self._threads.kernel.timeline.now_ns + WAKEUP_NS)
+
+    def stop(self) -> None:
+        """End the thread where it waits."""
+        self._alarm.cancel()
+        self._body.close()
+        self._exit()
+
+    def _run(self) -> None:
+        kernel = self._threads.kernel
+        this = kernel.cpus[self.cpu]
+        outer, kernel.this = kernel.this, this
+        this.context_switches += 2
+        this.system_ns += kernel.cost.thread_ns
+        self.runs += 1
+        self.run_ns += kernel.cost.thread_ns
+        try:
+            self._wait_for(self._body.send(None))
+        except StopIteration:
+            self._exit()
+        except Exception as error:
+            kernel.log.printk(Level.ALERT, f"{self.comm}[{self.pid}]: {error!r}; it is dead")
+            self._exit()
+            raise
+        finally:
+            kernel.this = outer
+            # What it raised runs as soon as bottom halves are enabled again.
+            if this.softirq_pending:
+                kernel.softirqs.raise_from_process(this, 0)
+
+    def _wait_for(self, request: object) -> None:
+        self.state = "S"
+        if isinstance(request, Sleep):
+            self._alarm.set(self._threads.kernel.timeline.now_ns + request.duration_ns)
+        elif isinstance(request, KEvent):
+            request.attach(self)
+        else:
+            what = "something other than simulated time; use sleep_ns() or a KEvent"
+            raise TypeError(f"thread {self.comm!r} waits for {what}")
+
+    def _exit(self) -> None:
+        self.state = "X"
+        self._threads.remove(self)
+        self.on_exit()
+
+
+class KThreads:
+    """Every kernel thread, by its PID."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.by_pid: dict[int, KThread] = {}
+        self.created = 0
+        self._next_pid = FIRST_PID
+
+    def create(
+        self,
+        comm: str,
+        body: Coroutine[Any, None, None],
+        *,
+        policy: Policy = Policy.OTHER,
+        rt_priority: int = 0,
+        cpus_allowed: CpuMask | None = None,
+    ) -> KThread:
+        """Make a thread, and let it run to its first wait."""
+        mask = self.kernel.possible if cpus_allowed is None else cpus_allowed
+        thread = KThread(self, self._next_pid, comm, body, policy, rt_priority, mask)
+        self._next_pid += 1
+        self.created += 1
+        self.by_pid[thread.pid] = thread
+        thread.wake()
+        return thread
+
+    def remove(self, thread: KThread) -> None:
+        self.by_pid.pop(thread.pid, None)
