@@ -60,11 +60,16 @@ def clean_dead_mount(directory: Path) -> bool:
 
 
 def lazy_unmount(directory: Path) -> None:
-    """Take the mount out of the tree now; files that are still open keep it until they close."""
+    """Take the mount out of the tree now; files that are still open keep it until they close.
+
+    Somebody else may have done it a moment ago: then there is nothing left to do.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.umount2(os.fsencode(_resolve(directory)), UMOUNT_DETACH) == 0:
         return
     if ctypes.get_errno() != errno.EPERM:
+        if not is_mounted(directory):
+            return
         why = os.strerror(ctypes.get_errno())
         raise MountError(f"{directory} cannot be unmounted: {why}; see: findmnt {directory}")
     fusermount = subprocess.run(
@@ -75,7 +80,7 @@ def lazy_unmount(directory: Path) -> None:
         text=True,
         errors="replace",
     )
-    if fusermount.returncode != 0:
+    if fusermount.returncode != 0 and is_mounted(directory):
         raise MountError(f"{directory} cannot be unmounted: {one_line(fusermount.stderr)}")
 
 

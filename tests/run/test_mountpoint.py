@@ -114,11 +114,6 @@ def test_mount_of_another_kind_is_not_ours(tmp_path):
     assert not mountpoint.is_dead(tmp_path / "nowhere")
 
 
-def test_unmounting_what_is_no_mount_says_so(tmp_path):
-    with pytest.raises(MountError, match="cannot be unmounted: Invalid argument; see: findmnt"):
-        mountpoint.lazy_unmount(tmp_path)
-
-
 def test_missing_libfuse_says_what_to_install():
     said = python("libfuse.load()", FUSE_LIBRARY_PATH="/nonexistent/libfuse.so.2")
     assert said == "libfuse 2 is missing; install it with: apt-get install fuse3 libfuse2\n"
@@ -190,3 +185,8 @@ def test_refused_mount_passes_on_what_fusermount_said(fuse, tmp_path):
         f"{tmp_path} cannot be mounted: fusermount: mount failed: Operation not permitted;"
         " start a container with: --device /dev/fuse --cap-add SYS_ADMIN\n"
     )
+
+
+def test_unmounting_what_somebody_else_has_just_unmounted_is_no_error(tmp_path):
+    mountpoint.lazy_unmount(tmp_path)
+    assert not mountpoint.is_mounted(tmp_path)
