@@ -7,7 +7,7 @@ from pseudokern.hw.pci import Bdf, PciFunction
 from pseudokern.hw.vector import ApicId
 from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn, IrqState
-from pseudokern.irq.manage import free_irq, request_irq
+from pseudokern.irq.request import free_irq, request_irq
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel

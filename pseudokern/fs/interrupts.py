@@ -114,7 +114,7 @@ class InterruptsFile:
         tail = f" {self._profile.chip_name(desc):>8} {number:>{width}}"
         if desc.flow_name:
             tail += f"-{desc.flow_name:8}"
-        names = [action.name for action in desc.actions if action.name is not None]
+        names = [action.name or "(null)" for action in desc.actions]
         tail += "  " + ", ".join(names) + "\n"
         return (head + tail.replace("%", "%%")).encode()
 

@@ -12,7 +12,7 @@ from pseudokern.machine.machine import Machine
 
 
 def show_actions(_machine: Machine, desc: IrqDesc) -> bytes:
-    names = [action.name for action in desc.actions if action.name is not None]
+    names = [action.name or "(null)" for action in desc.actions]
     return (",".join(names) + "\n").encode() if names else b""
 
 

@@ -9,6 +9,7 @@ The user who mounted, and uid 0, are root here.
 
 import errno
 import os
+import select
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -115,6 +116,12 @@ class Tree:
         """lseek(SEEK_END): EINVAL in /proc, whose files have no end."""
         if self._find(path).in_proc:
             raise OSError(errno.EINVAL, f"{path} has no end to seek to")
+
+    def fsync(self, path: str) -> None:
+        """fsync(2): EINVAL in /proc and for directories, nothing for other files."""
+        found = self._find(path)
+        if found.in_proc or isinstance(found.node, Directory):
+            raise OSError(errno.EINVAL, f"{path} cannot be synced")
 
     def readdir(self, path: str) -> list[tuple[str, int]]:
         """Names and modes, in the kernel's order: in /proc shorter names first."""
@@ -348,6 +355,11 @@ class _TreeFile(OpenFile):
         begun = self._entry.store(self._tree.machine, data, *self._found.keys)
         self._tree.on_write(self._found.path, data)
         return written_when_done(begun, len(data)) if isinstance(begun, Completion) else len(data)
+
+    def poll(self) -> int:
+        """A file of /sys that was not read yet is news; kernfs_generic_poll()."""
+        is_news = self._reader is None and not self._found.in_proc
+        return super().poll() | (select.EPOLLERR | select.EPOLLPRI if is_news else 0)
 
     def release(self) -> None:
         self._tree.forget(self, self._found.path)

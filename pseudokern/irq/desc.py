@@ -25,6 +25,16 @@ FlowHandler = Callable[["IrqDesc"], None]
 
 _NO_CHIP = NoChip()
 NR_IRQS_LEGACY = 16
+MAX_NAMELEN = 128
+IRQ_FILES = {
+    "affinity_hint",
+    "effective_affinity",
+    "effective_affinity_list",
+    "node",
+    "smp_affinity",
+    "smp_affinity_list",
+    "spurious",
+}
 BAD_ANSWERS_REPORTED = 100
 
 
@@ -268,9 +278,11 @@ class IrqTable:
             return
         if not desc.proc_mode:
             desc.proc_mode = 0o644 if desc.user_can_set_affinity else 0o444
-        taken = {other.proc_name for other in desc.actions}
-        if action is not None and action.name and action.name not in taken:
-            action.proc_name = action.name
+        if action is not None and action.name:
+            name = action.name[: MAX_NAMELEN - 1]
+            taken = {other.proc_name for other in desc.actions} | IRQ_FILES
+            if name not in taken and "/" not in name:
+                action.proc_name = name
 
     def log_bad_irq(self, desc: IrqDesc) -> None:
         self.kernel.log.printk(Level.CRIT, f"unexpected IRQ trap at vector {desc.irq:02x}")

@@ -99,6 +99,11 @@ class FuseOperations:
         opened.fh = handle
         opened.direct_io = 1
 
+    def _fsync(self, path: bytes, _data_only: int, _info: Any) -> None:
+        self.tree.fsync(os.fsdecode(path))
+
+    _fsyncdir = _fsync
+
     def _truncate(self, path: bytes, length: int) -> None:
         self.tree.truncate(os.fsdecode(path), length, self._caller())
 

@@ -102,6 +102,9 @@ class ToyTree:
         }
         self.calls: list[tuple[object, ...]] = []
 
+    def fsync(self, path: str) -> None:
+        self.getattr(path)
+
     def getattr_open(self, path: str) -> Attributes:
         return self.getattr(path)
 
