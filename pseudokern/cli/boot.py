@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from pseudokern.cli.detach import run_detached
-from pseudokern.cli.main import DEFAULT_DIRECTORY
+from pseudokern.cli.main import DEFAULT_DIRECTORY, drop_output
 from pseudokern.machine.description import KERNELS, MOST_CPUS, Description, Overrides, load
 from pseudokern.machine.source import DEFAULT_PRESET
 from pseudokern.run.mountpoint import MountError
 from pseudokern.run.options import BootError, BootOptions, Clock
+from pseudokern.sim.clock import FASTEST
 from pseudokern.sim.quantity import QuantityError, parse_duration_ns
 
 
@@ -35,8 +36,8 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str | None
         speed = float(value)
     except ValueError:
         speed = math.nan
-    if not 0 < speed < math.inf:
-        hint = "write a number above 0, like 0.5, and to stop time use --clock step"
+    if not 0 < speed <= FASTEST:
+        hint = f"write a number above 0, up to {FASTEST:g}; to stop time use --clock step"
         raise click.BadParameter(f'is "{value}"; {hint}', context, parameter)
     return speed
 
@@ -171,8 +172,11 @@ def _run(options: BootOptions, ready: Callable[[], None]) -> None:
 def _say_what_to_type(options: BootOptions) -> None:
     at = shlex.quote(str(options.at))
     name = options.description.name
-    click.echo(f"{name} is up; to watch it:  watch -n 0.5 cat {at}/proc/interrupts")
-    click.echo(f"to move an interrupt:  {_retarget(at, options.description)}")
+    try:
+        click.echo(f"{name} is up; to watch it:  watch -n 0.5 cat {at}/proc/interrupts")
+        click.echo(f"to move an interrupt:  {_retarget(at, options.description)}")
+    except BrokenPipeError:
+        drop_output()  # nobody reads it, but the machine is up
 
 
 def _retarget(at: str, description: Description) -> str:

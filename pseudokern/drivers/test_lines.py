@@ -161,7 +161,7 @@ class TestLines:
             raise OSError(errno.EINVAL, f"irqctl: unknown command {text!r}")
         try:
             answer: Answer | None = method(*words[1:])
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, LookupError) as error:
             if isinstance(error, KeyError):
                 raise OSError(errno.ENOENT, f"irqctl {text!r}: there is no {error}") from None
             raise OSError(errno.EINVAL, f"irqctl {text!r}: {error}") from None

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pseudokern.fs.open_file import OpenFile
 from pseudokern.machine.machine import Machine
-from pseudokern.sim.clock import MODES, Mode
+from pseudokern.sim.clock import FASTEST, MODES, Mode
 from pseudokern.sim.completion import Completion
 from pseudokern.sim.quantity import QuantityError, parse_duration_ns
 
@@ -32,12 +32,19 @@ def show_now_ns(machine: Machine) -> bytes:
 
 
 def store_advance(machine: Machine, data: bytes) -> Completion:
-    """Wait for simulated time to pass: `3s`, `250ms`. EINVAL: that is no duration."""
+    """Wait for simulated time to pass: `3s`, `250ms`.
+
+    EINVAL  that is no duration, or it goes past the end of time that --for has set
+    """
     text = data.decode("latin-1").strip()
     try:
-        return machine.clock.advance(parse_duration_ns(text))
+        duration_ns = parse_duration_ns(text)
     except QuantityError as error:
         raise OSError(errno.EINVAL, f"clock/advance {text!r} {error}") from None
+    clock = machine.clock
+    if clock.end_ns is not None and machine.timeline.now_ns + duration_ns > clock.end_ns:
+        raise OSError(errno.EINVAL, f"clock/advance {text!r}: time ends at {clock.end_ns} ns")
+    return clock.advance(duration_ns)
 
 
 def show_mode(machine: Machine) -> bytes:
@@ -60,8 +67,8 @@ def store_speed(machine: Machine, data: bytes) -> None:
         speed = float(data)
     except ValueError:
         speed = 0.0
-    if not 0 < speed <= 1e9:
-        raise OSError(errno.EINVAL, f"clock/speed {data!r}: a number above 0")
+    if not 0 < speed <= FASTEST:
+        raise OSError(errno.EINVAL, f"clock/speed {data!r}: a number from 0 to {FASTEST:g}")
     machine.clock.set_speed(speed)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pseudokern.fs import debug, proc_irq, proc_pid, sys_cpu, sys_irq, sys_pci
+from pseudokern.fs import debug, proc_irq, proc_pid, sys_cpu, sys_irq, sys_node, sys_pci
 from pseudokern.fs.cpuinfo import records_cpuinfo
 from pseudokern.fs.interrupts import records_interrupts
 from pseudokern.fs.open_file import OpenFile
@@ -116,6 +116,7 @@ COLLECTIONS = {
     "{cpu}": Collection(
         lambda machine: [f"cpu{cpu}" for cpu in cpus_of(machine.kernel.possible)], _find_cpu
     ),
+    "{node}": Collection(sys_node.node_names, sys_node.find_node),
     "{bdf}": Collection(
         lambda machine: sorted(machine.pc.pci.functions),
         lambda machine, name: machine.pc.pci.functions.get(name),
@@ -151,6 +152,7 @@ _IRQ = "proc/irq/{irq}"
 _PID = "proc/{pid}"
 _SYS_IRQ = "sys/kernel/irq/{any irq}"
 _CPUS = "sys/devices/system/cpu"
+_NODES = "sys/devices/system/node"
 _TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
 _PCI = "sys/devices/{pci root}/{function}"
 _DEBUG = "sys/kernel/debug/pseudokern"
@@ -234,11 +236,21 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_TOPOLOGY}/die_id", 0o444, sys_cpu.topology_number(lambda _topology, _cpu: 0)),
     Entry(f"{_TOPOLOGY}/physical_package_id", 0o444, sys_cpu.topology_number(Topology.socket_of)),
     *_topology_masks(),
+    Entry(f"{_NODES}/has_cpu", 0o444, sys_node.show_has_cpu),
+    Entry(f"{_NODES}/has_generic_initiator", 0o444, sys_node.show_none),
+    Entry(f"{_NODES}/has_memory", 0o444, sys_node.show_all),
+    Entry(f"{_NODES}/has_normal_memory", 0o444, sys_node.show_all),
+    Entry(f"{_NODES}/online", 0o444, sys_node.show_all),
+    Entry(f"{_NODES}/possible", 0o444, sys_node.show_all),
+    Entry(f"{_NODES}/{{node}}/cpulist", 0o444, sys_node.show_cpulist),
+    Entry(f"{_NODES}/{{node}}/cpumap", 0o444, sys_node.show_cpumap),
+    Entry(f"{_NODES}/{{node}}/distance", 0o444, sys_node.show_distance),
     Link("sys/bus/pci/devices/{bdf}", sys_pci.link_to_function),
     Entry(f"{_PCI}/irq", 0o444, sys_pci.show_irq),
     Entry(f"{_PCI}/class", 0o444, sys_pci.show_class),
     Entry(f"{_PCI}/vendor", 0o444, sys_pci.show_vendor),
     Entry(f"{_PCI}/device", 0o444, sys_pci.show_device),
+    Entry(f"{_PCI}/msi_bus", 0o644, sys_pci.show_msi_bus),
     Entry(f"{_PCI}/numa_node", 0o644, sys_pci.show_numa_node),
     Entry(f"{_PCI}/local_cpus", 0o444, sys_pci.show_local_cpus),
     Entry(f"{_PCI}/local_cpulist", 0o444, sys_pci.show_local_cpulist),

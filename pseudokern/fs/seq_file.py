@@ -6,6 +6,7 @@ first the next time. So read() is short long before the end, and programs must n
 the end of the file.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -15,10 +16,10 @@ PAGE_SIZE = 4096
 class SeqReader:
     """One rendering of a file, as it is read from an open descriptor."""
 
-    __slots__ = ("_buffer_size", "_ends", "_filled", "_index", "_text")
+    __slots__ = ("_buffer_size", "_ends", "_filled", "_index", "_records")
 
     def __init__(self, records: Sequence[bytes], buffer_size: int = PAGE_SIZE) -> None:
-        self._text = b"".join(records)
+        self._records = records
         self._ends = list(accumulate(map(len, records)))
         self._buffer_size = buffer_size
         self._index = 0  # the first record that is not in the buffer
@@ -32,7 +33,16 @@ class SeqReader:
         if end < offset + size:
             self._fill(offset + size - end)
             end = min(offset + size, self._filled)
-        return self._text[offset:end]
+        return self._cut(offset, end)
+
+    def _cut(self, start: int, end: int) -> bytes:
+        """The bytes from start to end. The whole text is never put together: it may be 46 MB."""
+        if start >= end:
+            return b""
+        first = bisect_right(self._ends, start)
+        last = bisect_left(self._ends, end) + 1
+        begins = self._ends[first] - len(self._records[first])
+        return b"".join(self._records[first:last])[start - begins : end - begins]
 
     def _seek(self, offset: int) -> None:
         """Make the record that holds offset the last one in the buffer."""

@@ -36,6 +36,11 @@ def show_device(_machine: Machine, _root: str, function: PciFunction) -> bytes:
     return b"0x%04x\n" % function.device
 
 
+def show_msi_bus(_machine: Machine, _root: str, _function: PciFunction) -> bytes:
+    """Whether messages may pass this bridge or come from this device."""
+    return b"1\n"
+
+
 def show_numa_node(_machine: Machine, _root: str, function: PciFunction) -> bytes:
     return b"%d\n" % function.node
 

@@ -1,14 +1,27 @@
-"""Keep the kernel log: a ring of records with a level and the simulated time.
+"""Keep the kernel log: a ring of records with a level, a facility and the simulated time.
 
-Follows kernel/printk/printk.c and the prefix of a line as dmesg prints it.
+Follows kernel/printk/printk.c, and kernel/printk/printk_ringbuffer.c for what fits into the ring.
+
+A record is one printk(), however many lines its text has; a reader puts the time before each line.
+A record that was logged with more=True is not over: pr_cont() adds to it, and nobody sees it
+before it is over or something else is logged.
+
+Not modelled: consoles, and syslog(2) with its "clear".
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-RING_RECORDS = 65_536
+LOG_BUF_LEN = 1 << 17  # CONFIG_LOG_BUF_SHIFT=17, as most distributions have it
+LOG_CPU_MAX_BUF_LEN = 1 << 12  # CONFIG_LOG_CPU_MAX_BUF_SHIFT=12
+LOG_BUF_LEN_MAX = 1 << 31
+RECORD_MAX = 1024  # PRINTKRB_RECORD_MAX: bytes of a text, with the NUL at its end
+AVERAGE_RECORD = 1 << 5  # PRB_AVGBITS: the ring has a descriptor for so many bytes
+BLOCK_HEADER = 8  # struct prb_data_block
+BLOCK_ALIGNMENT = 8
+NS_PER_S = 1_000_000_000
 
 
 class Level(IntEnum):
@@ -22,34 +35,146 @@ class Level(IntEnum):
     DEBUG = 7
 
 
+class Facility(IntEnum):
+    """Who speaks; syslog.h has more than these."""
+
+    KERN = 0
+    USER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DevInfo:
+    """The device that a record is about: "pci" and "+pci:0000:00:03.0"; struct dev_printk_info."""
+
+    subsystem: str
+    device: str
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the log; sequence counts from 0 and never repeats."""
+    """One entry of the log; sequence counts from 0 and never repeats.
+
+    is_fragment  it goes on with a line that another record got in the way of
+    """
 
     sequence: int
     time_ns: int
     level: Level
     text: str
+    facility: int = Facility.KERN
+    device: DevInfo | None = None
+    is_fragment: bool = False
 
     def __str__(self) -> str:
-        seconds, rest_ns = divmod(self.time_ns, 1_000_000_000)
-        return f"[{seconds:5d}.{rest_ns // 1000:06d}] {self.text}"
+        seconds, rest_ns = divmod(self.time_ns, NS_PER_S)
+        prefix = f"[{seconds:5d}.{rest_ns // 1000:06d}] "
+        return "\n".join(prefix + line for line in self.text.split("\n"))
+
+    @property
+    def block_bytes(self) -> int:
+        """What it takes of the ring: its text with a newline and a NUL, after a header."""
+        size = BLOCK_HEADER + len(encoded(self.text)) + 2
+        return -size // BLOCK_ALIGNMENT * -BLOCK_ALIGNMENT
 
 
 class KernelLog:
-    """The ring; the oldest records go first."""
+    """The ring; the oldest records make room for new ones.
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        self._now_ns = now_ns
-        self._records: deque[Record] = deque(maxlen=RING_RECORDS)
-        self._next_sequence = 0
+    log[sequence]  a record that is still there
+    loglevels      what /proc/sys/kernel/printk shows: the console's level, the one of a text
+                   without a level, the lowest and the usual one for the console
+    """
+
+    def __init__(self, now_ns: Callable[[], int], size: int = LOG_BUF_LEN) -> None:
+        self.now_ns = now_ns
+        self.loglevels = [7, int(Level.WARNING), 1, 7]
+        self.first_sequence = 0
+        self.next_sequence = 0
+        self._size = size
+        self._used = 0
+        self._records: deque[Record] = deque()
+        self._unfinished: Record | None = None
+        self._waiting: list[Callable[[], None]] = []
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records)
 
-    def printk(self, level: Level, text: str) -> None:
-        """Log text, one record a line. From either context."""
-        for line in text.split("\n"):
-            record = Record(self._next_sequence, self._now_ns(), level, line)
-            self._records.append(record)
-            self._next_sequence += 1
+    def __getitem__(self, sequence: int) -> Record:
+        return self._records[sequence - self.first_sequence]
+
+    @property
+    def default_level(self) -> Level:
+        return Level(self.loglevels[1] & 7)
+
+    def grow(self, size: int) -> None:
+        """log_buf_len=: make the ring so many bytes, rounded up to a power of two, or more."""
+        wanted = 1 << (min(size, LOG_BUF_LEN_MAX) - 1).bit_length()
+        self._size = max(self._size, wanted)
+
+    def printk(
+        self,
+        level: Level,
+        text: str,
+        *,
+        facility: int = Facility.KERN,
+        device: DevInfo | None = None,
+        more: bool = False,
+    ) -> None:
+        """Log text as one record; more: pr_cont() will go on with it. From either context."""
+        self._store(Record(0, self.now_ns(), level, _cut(text), facility, device), more)
+
+    def pr_cont(self, text: str, *, more: bool = False) -> None:
+        """Go on with the record that is not over; if there is none, log text as a fragment."""
+        begun = self._unfinished
+        if begun is not None and len(encoded(begun.text + text)) < RECORD_MAX:
+            self._unfinished = None
+            self._store(replace(begun, text=begun.text + text), more)
+        else:
+            fragment = Record(0, self.now_ns(), self.default_level, _cut(text), is_fragment=True)
+            self._store(fragment, more)
+
+    def call_on_next(self, callback: Callable[[], None]) -> None:
+        """Call callback, once, after the next record."""
+        self._waiting.append(callback)
+
+    def _store(self, record: Record, more: bool) -> None:
+        if self._unfinished is not None:
+            self._append(self._unfinished)
+            self._unfinished = None
+        if more:
+            self._unfinished = record
+        else:
+            self._append(record)
+
+    def _append(self, record: Record) -> None:
+        record = replace(record, sequence=self.next_sequence)
+        self._records.append(record)
+        self.next_sequence += 1
+        self._used += record.block_bytes
+        while self._used > self._size or len(self._records) > self._size // AVERAGE_RECORD:
+            self._used -= self._records.popleft().block_bytes
+            self.first_sequence += 1
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+
+
+def log_buf_len(possible_cpus: int) -> int:
+    """How large the ring is if nobody asks: many CPUs have much to say; log_buf_add_cpu()."""
+    extra = (possible_cpus - 1) * LOG_CPU_MAX_BUF_LEN
+    if extra <= LOG_BUF_LEN // 2:
+        return LOG_BUF_LEN
+    return 1 << (LOG_BUF_LEN + extra - 1).bit_length()
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text; what a program wrote need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) < RECORD_MAX // 4 else decoded(encoded(text)[: RECORD_MAX - 1])

@@ -75,6 +75,9 @@ class FuseOperations:
     def _access(self, path: bytes, mask: int) -> None:
         self.tree.access(os.fsdecode(path), mask, self._caller())
 
+    def _opendir(self, path: bytes, _info: Any) -> None:
+        self.tree.access(os.fsdecode(path), os.R_OK, self._caller())
+
     def _readdir(self, path: bytes, buffer: int, fill: Any, _offset: int, _info: Any) -> None:
         names = self.tree.readdir(os.fsdecode(path))
         entry, pointer = self._entry, self._entry_pointer

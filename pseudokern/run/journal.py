@@ -70,6 +70,8 @@ class Player:
                 file.release()
             except OSError as error:
                 LOG.info("replay: %s at %d ns: %s", write.path, write.now_ns, error)
+            except Exception:
+                LOG.exception("replay: %s at %d ns: a bug", write.path, write.now_ns)
 
 
 def read_journal(path: Path) -> list[Write]:
@@ -84,6 +86,6 @@ def read_journal(path: Path) -> list[Write]:
             entry = json.loads(line)
             data = entry["data"].encode("latin-1")
             writes.append(Write(int(entry["now_ns"]), str(entry["path"]), data))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise BootError(f"{path}:{number} is no line of a journal: {line[:60]!r}") from None
     return writes

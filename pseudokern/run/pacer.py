@@ -96,6 +96,10 @@ class Pacer:
         until_ns = max(until_ns, self._timeline.now_ns)
         try:
             done = self._timeline.run(until_ns, self._events)
+            if not done:
+                # What is written next bears this time in the journal, and a replay writes it
+                # when all events of its time are over.
+                self._timeline.run(self._timeline.now_ns, MOST_EVENTS)
         except Exception:
             LOG.exception("an event failed; the machine goes on without it")
             return

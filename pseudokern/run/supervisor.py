@@ -42,6 +42,9 @@ def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
             recorder = Recorder(options.record, machine.timeline)
             cleanup.callback(recorder.close)
             tree.on_write = recorder.note
+        # Who asks us to stop from here on is heard once we can unmount.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        cleanup.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
         session = FuseSession.mount(tree, options.at, allow_other=True)
         cleanup.callback(session.unmount)
         pacer = Pacer(machine, session.poll, player)
@@ -55,10 +58,13 @@ async def _supervise(
     pacer: Pacer,
     ready: Callable[[], None],
 ) -> None:
-    async with trio.open_nursery() as nursery:
-        halting = trio.Event()
-        machine.halting.on_done(halting.set)
-        with trio.open_signal_receiver(*SIGNALS) as signals:
+    halting = trio.Event()
+    machine.halting.on_done(halting.set)
+    # nohup ignores the hangup for us.
+    heard = [each for each in SIGNALS if each != signal.SIGHUP or not _is_ignored(each)]
+    with trio.open_signal_receiver(*heard) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(_halt_on_signal, signals, halting)
             nursery.start_soon(_halt_when_unmounted, session, halting)
             nursery.start_soon(pacer.run)
@@ -68,6 +74,10 @@ async def _supervise(
             await halting.wait()
             session.unmount()
             nursery.cancel_scope.cancel()
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 async def _halt_on_signal(signals: AsyncIterator[int], halting: trio.Event) -> None:

@@ -12,6 +12,7 @@ from pseudokern.sim.timeline import Timeline
 
 Mode: TypeAlias = Literal["wall", "free", "step"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+FASTEST = 1e9  # of the speeds: a year of real time stays far within a float
 
 
 class Clock:
@@ -48,6 +49,9 @@ class Clock:
     def advance(self, duration_ns: int) -> Completion:
         """Wait until duration_ns more of simulated time are over; a stepping clock goes there."""
         done = Completion()
+        if duration_ns == 0:
+            done.complete()
+            return done
         self._waiting.append((self._timeline.now_ns + duration_ns, done))
         self._waiting.sort(key=lambda item: item[0])
         self.changed = True

@@ -1,0 +1,106 @@
+"""Report in the kernel log what should not have happened, and how it came about.
+
+Follows lib/dump_stack.c, __warn() and print_tainted() of kernel/panic.c, and
+arch/x86/kernel/dumpstack.c.
+
+Left out: registers and the bytes at RIP. There are none.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pseudokern.kernel.printk import Level
+from pseudokern.kernel.stack import ENTRY_PREFIX, call_trace
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.kernel import Kernel
+
+COMM_SHOWN = 20
+
+# Why reports are to be taken with care, in the order of their bits: the letter and the name.
+TAINTS = (
+    ("P", "PROPRIETARY_MODULE"), ("F", "FORCED_MODULE"), ("S", "CPU_OUT_OF_SPEC"),
+    ("R", "FORCED_RMMOD"), ("M", "MACHINE_CHECK"), ("B", "BAD_PAGE"), ("U", "USER"),
+    ("D", "DIE"), ("A", "OVERRIDDEN_ACPI_TABLE"), ("W", "WARN"), ("C", "CRAP"),
+    ("I", "FIRMWARE_WORKAROUND"), ("O", "OOT_MODULE"), ("E", "UNSIGNED_MODULE"),
+    ("L", "SOFTLOCKUP"), ("K", "LIVEPATCH"), ("X", "AUX"), ("T", "RANDSTRUCT"), ("N", "TEST"),
+)  # fmt: skip
+
+
+def dump_stack(kernel: "Kernel") -> None:
+    """Log who called what down to here."""
+    trace = call_trace()
+    _print_info(kernel)
+    _print_trace(kernel, trace)
+
+
+def warn(kernel: "Kernel", place: str, text: str) -> None:
+    """WARN(1, text) at place, a file and line of Linux: the text, and how the kernel got here.
+
+    The kernel is tainted from then on, as the next report says.
+    """
+    where, *callers = call_trace()
+    this = kernel.this
+    pid = this.current.pid if this.current is not None else 0
+    _pr_warn(kernel, "------------[ cut here ]------------")
+    _pr_warn(kernel, text)
+    _pr_warn(kernel, f"WARNING: CPU: {this.cpu} PID: {pid} at {place} {where}")
+    _pr_warn(kernel, " ".join(["Modules linked in:", *kernel.modules]))
+    _print_info(kernel)
+    _pr_warn(kernel, f"RIP: 0010:{where}")
+    _print_trace(kernel, callers)
+    _pr_warn(kernel, "---[ end trace 0000000000000000 ]---")
+    kernel.taint.add("W")
+
+
+def tainted_mask(letters: Iterable[str]) -> int:
+    """The number in /proc/sys/kernel/tainted."""
+    found = set(letters)
+    return sum(1 << bit for bit, (letter, _) in enumerate(TAINTS) if letter in found)
+
+
+def _print_info(kernel: "Kernel") -> None:
+    """dump_stack_print_info()."""
+    this, task = kernel.this, kernel.this.current
+    pid, comm = (0, f"swapper/{this.cpu}") if task is None else (task.pid, task.comm)
+    is_new = _version(kernel.release) >= (6, 12)
+    uid = " UID: 0" if is_new else ""
+    taint = _tainted(kernel.taint)
+    _pr_warn(
+        kernel,
+        f"CPU: {this.cpu}{uid} PID: {pid} Comm: {comm:.{COMM_SHOWN}} {taint} {kernel.release} #1",
+    )
+    if is_new and kernel.taint:
+        names = (f"[{letter}]={name}" for letter, name in TAINTS if letter in kernel.taint)
+        _pr_warn(kernel, f"Tainted: {', '.join(names)}")
+    if kernel.hardware_name:
+        _pr_warn(kernel, f"Hardware name: {kernel.hardware_name}")
+
+
+def _print_trace(kernel: "Kernel", trace: list[str]) -> None:
+    """show_trace_log_lvl(): what runs on the interrupt stack apart from what it interrupted."""
+    _pr_warn(kernel, "Call Trace:")
+    on_irq_stack: list[str] = []
+    if trace and trace[-1].startswith(ENTRY_PREFIX):
+        *on_irq_stack, entry = trace
+        trace = [entry]
+    for name, symbols in (("IRQ", on_irq_stack), ("TASK", trace)):
+        if symbols:
+            for line in (f"<{name}>", *symbols, f"</{name}>"):
+                _pr_warn(kernel, f" {line}")
+
+
+def _tainted(letters: set[str]) -> str:
+    if not letters:
+        return "Not tainted"
+    flags = [letter if letter in letters else " " for letter, _ in TAINTS]
+    flags[0] = "P" if "P" in letters else "G"
+    return f"Tainted: {''.join(flags)}"
+
+
+def _version(release: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in release.partition("-")[0].split("."))
+
+
+def _pr_warn(kernel: "Kernel", text: str) -> None:
+    kernel.log.printk(Level.WARNING, text)
