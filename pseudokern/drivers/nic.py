@@ -92,9 +92,10 @@ class Nic(PciDevice):
     def probe(self) -> None:
         self.enable()
         vectors = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
-        descs = self.pc.pci.alloc_msix(self.function, len(vectors))
+        count = max(len(vectors), self.style.least_vectors)
+        descs = self.pc.pci.alloc_msix(self.function, count)
         self.queues = []
-        for vector, desc in zip(vectors, descs, strict=True):
+        for vector, desc in zip(vectors, descs, strict=False):
             self._request(vector, desc)
             self._hint(vector, desc)
         self._start_traffic()

@@ -21,12 +21,17 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a driver lays out its vectors. hints: it asks for queue n to go to CPU n."""
+    """How a driver lays out its vectors.
+
+    hints          it asks for queue n to go to CPU n
+    least_vectors  it allocates so many, and leaves what is over unused
+    """
 
     driver: str
     identity: tuple[int, int, int]
     vectors: Callable[[str, str, int], list[Vector]]
     hints: bool = False
+    least_vectors: int = 1
 
 
 def _e1000e(name: str, _bdf: str, _queues: int) -> list[Vector]:
@@ -67,7 +72,7 @@ def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
 
 STYLES = {
     "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e),
-    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3),
+    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3, least_vectors=3),
     "virtio-net": Style("virtio-pci", (0x1AF4, 0x1000, 0x020000), _virtio_net, hints=True),
     "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),

@@ -7,7 +7,8 @@ project's own commands are thin readers and writers of these.
 import errno
 from typing import get_args
 
-from pseudokern.fs.open_file import OpenFile
+from pseudokern.fs.open_file import OpenFile, Opening
+from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 from pseudokern.sim.clock import FASTEST, MODES, Mode
 from pseudokern.sim.completion import Completion
@@ -15,7 +16,7 @@ from pseudokern.sim.quantity import QuantityError, parse_duration_ns
 
 
 def show_klog(machine: Machine) -> bytes:
-    return "".join(f"{record}\n" for record in machine.kernel.log).encode()
+    return encoded("".join(f"{record}\n" for record in machine.kernel.log))
 
 
 def show_losses(machine: Machine) -> bytes:
@@ -79,7 +80,7 @@ class IrqctlFile(OpenFile):
     the first read after a command begins.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, _opening: Opening) -> None:
         self._machine = machine
         self._answer = b""
         self._answer_starts: int | None = 0

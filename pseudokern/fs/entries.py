@@ -9,9 +9,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pseudokern.fs import debug, proc_irq, proc_pid, sys_cpu, sys_irq, sys_node, sys_pci
+from pseudokern.fs import (
+    debug,
+    proc_irq,
+    proc_pid,
+    sys_cpu,
+    sys_irq,
+    sys_node,
+    sys_pci,
+    sysctl_printk,
+)
 from pseudokern.fs.cpuinfo import records_cpuinfo
 from pseudokern.fs.interrupts import records_interrupts
+from pseudokern.fs.kmsg import KmsgFile
 from pseudokern.fs.open_file import OpenFile
 from pseudokern.fs.profile import PROFILES
 from pseudokern.fs.softirqs import show_softirqs
@@ -40,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """A file with an open() of its own."""
+    """A file with an open(machine, opening, ...) of its own."""
 
     path: str
     mode: int
@@ -183,6 +193,8 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             f"Linux version {PROFILES[machine.description.kernel].release} (simulated)\n".encode()
         ),
     ),
+    Entry("proc/sys/kernel/printk", 0o644, sysctl_printk.show_printk, sysctl_printk.store_printk),
+    Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
     Entry(
         "proc/irq/default_smp_affinity",
         0o644,
@@ -256,6 +268,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI}/local_cpulist", 0o444, sys_pci.show_local_cpulist),
     Folder(f"{_PCI}/msi_irqs", 0o755, sys_pci.has_messages),
     Entry(f"{_PCI}/msi_irqs/{{msi irq}}", 0o444, sys_pci.show_msi_irq),
+    Special("dev/kmsg", 0o644, KmsgFile),
     Folder("sys/kernel/debug", 0o700),
     Entry(f"{_DEBUG}/clock/advance", 0o200, None, debug.store_advance),
     Entry(f"{_DEBUG}/clock/mode", 0o600, debug.show_mode, debug.store_mode),

@@ -81,8 +81,9 @@ class InterruptsFile:
                 if total >= UINT_RANGE:
                     counts = [count % UINT_RANGE for count in counts]
                 row.text = row.template % columns(counts)
-        records = [row.text for row in self._rows]
-        if records and self._rows[0].desc.irq == 0:
+        records = [row.text for row in self._rows if row.total or row.desc.actions]
+        first = self._rows[0].desc if self._rows else None
+        if records and first is not None and first.irq == 0 and first.actions:
             records[0] = self._header + records[0]
         else:
             records.insert(0, self._header)
@@ -102,8 +103,12 @@ class InterruptsFile:
         self._rows = [
             _Row(desc, self._template(desc, width, len(online)))
             for desc in irqs
-            if desc.actions and not isinstance(desc.chip, NoChip)
+            if self._may_have_row(desc)
         ]
+
+    def _may_have_row(self, desc: IrqDesc) -> bool:
+        has_chip = not isinstance(desc.chip, NoChip)
+        return has_chip and (bool(desc.actions) or self._profile.rows_of_freed)
 
     def _template(self, desc: IrqDesc, width: int, columns: int) -> bytes:
         if self._profile.gap_before_counts:
@@ -115,8 +120,9 @@ class InterruptsFile:
         if desc.flow_name:
             tail += f"-{desc.flow_name:8}"
         names = [action.name or "(null)" for action in desc.actions]
-        tail += "  " + ", ".join(names) + "\n"
-        return (head + tail.replace("%", "%%")).encode()
+        if names:
+            tail += "  " + ", ".join(names)
+        return (head + tail.replace("%", "%%") + "\n").encode()
 
     def _system_rows(self) -> bytes:
         entry, irqs = self._machine.pc.entry, self._machine.irqs

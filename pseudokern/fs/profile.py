@@ -19,6 +19,7 @@ class Profile:
     gap_before_counts  6.18 puts the blank before each count, not behind it
     fixed_modes   an affinity that cannot be written has mode 0444, and writing it is EPERM; before,
                   the mode was 0644 and the error EIO
+    rows_of_freed  a line that has counted keeps its row when its last handler is freed
     device_msi    each device has an MSI domain of its own, and small hardware numbers
     """
 
@@ -27,6 +28,7 @@ class Profile:
     gap_before_counts: bool = False
     fixed_modes: bool = True
     device_msi: bool = True
+    rows_of_freed: bool = False
 
     def chip_name(self, desc: IrqDesc) -> str:
         if isinstance(desc.chip, MsiChip) and not self.device_msi:
@@ -41,7 +43,9 @@ class Profile:
 
 
 PROFILES = {
-    "6.1": Profile("6.1", "6.1.0-pseudokern", fixed_modes=False, device_msi=False),
+    "6.1": Profile(
+        "6.1", "6.1.0-pseudokern", fixed_modes=False, device_msi=False, rows_of_freed=True
+    ),
     "6.12": Profile("6.12", "6.12.0-pseudokern"),
     "6.18": Profile("6.18", "6.18.0-pseudokern", gap_before_counts=True),
 }

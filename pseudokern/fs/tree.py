@@ -25,7 +25,7 @@ from pseudokern.fs.entries import (
     Link,
     Special,
 )
-from pseudokern.fs.open_file import OpenFile
+from pseudokern.fs.open_file import OpenFile, Opening
 from pseudokern.fs.seq_file import SeqReader
 from pseudokern.machine.machine import Machine
 from pseudokern.sim.completion import Completion
@@ -112,11 +112,6 @@ class Tree:
                 return self._open[path][-1].attributes
             raise
 
-    def seek_end(self, path: str) -> None:
-        """lseek(SEEK_END): EINVAL in /proc, whose files have no end."""
-        if self._find(path).in_proc:
-            raise OSError(errno.EINVAL, f"{path} has no end to seek to")
-
     def fsync(self, path: str) -> None:
         """fsync(2): EINVAL in /proc and for directories, nothing for other files."""
         found = self._find(path)
@@ -153,7 +148,8 @@ class Tree:
         if flags & os.O_DIRECT:
             raise OSError(errno.EINVAL, f"{path} cannot be opened with O_DIRECT")
         if isinstance(node, Special):
-            return _Journaled(self, path, node.open(self.machine, *found.keys))
+            opening = Opening(flags, self._is_root(caller))
+            return _Journaled(self, path, node.open(self.machine, opening, *found.keys))
         if writes and node.store is None and not found.in_proc:
             raise OSError(errno.EACCES, f"{path} cannot be written")
         file = _TreeFile(self, found, node, self._attributes(found))
@@ -279,7 +275,7 @@ class Tree:
         if changed is not None:
             return changed
         node = found.node
-        plain = found.in_proc or found.in_debugfs
+        plain = not found.path.startswith("/sys") or found.in_debugfs
         attributes = Attributes(
             mode=0,
             size=0 if plain else PAGE_SIZE,
@@ -324,6 +320,8 @@ class Tree:
     def _refusal(self, path: str, caller: Caller, *, proc: int, sys: int) -> OSError:
         if not self._is_root(caller):
             return OSError(errno.EACCES, path)
+        if path.startswith("/dev"):  # where root could, on Linux
+            return OSError(errno.EPERM, path)
         return OSError(proc if path.startswith("/proc") else sys, path)
 
 
@@ -361,6 +359,15 @@ class _TreeFile(OpenFile):
         is_news = self._reader is None and not self._found.in_proc
         return super().poll() | (select.EPOLLERR | select.EPOLLPRI if is_news else 0)
 
+    def seek(self, offset: int, whence: int) -> int:
+        """EINVAL: files of /proc have no end. Others are data up to their size, then a hole."""
+        if self._found.in_proc:
+            raise OSError(errno.EINVAL, f"{self._found.path} has no end to seek to")
+        size = self.attributes.size
+        if whence == os.SEEK_END or offset >= size:
+            return super().seek(offset, whence)
+        return offset if whence == os.SEEK_DATA else size
+
     def release(self) -> None:
         self._tree.forget(self, self._found.path)
 
@@ -387,6 +394,15 @@ class _Journaled(OpenFile):
         written = self._file.write(data, offset)
         self._tree.on_write(self._path, data)
         return written
+
+    def poll(self) -> int:
+        return self._file.poll()
+
+    def call_when_ready(self, callback: Callable[[], None]) -> None:
+        self._file.call_when_ready(callback)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return self._file.seek(offset, whence)
 
     def release(self) -> None:
         self._file.release()

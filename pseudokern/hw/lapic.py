@@ -80,11 +80,11 @@ class LocalApic:
             self._error(ESR_RECEIVE_ILLEGAL_VECTOR)
             return
         bit = 1 << vector
+        self.tmr = self.tmr | bit if level else self.tmr & ~bit
         if self.irr & bit:
             self.collapsed += 1
             return
         self.irr |= bit
-        self.tmr = self.tmr | bit if level else self.tmr & ~bit
         self._notify()
 
     def has_request(self) -> bool:
@@ -113,6 +113,10 @@ class LocalApic:
 
     def is_requested(self, vector: Vector) -> bool:
         return bool(self.irr >> vector & 1)
+
+    def is_level(self, vector: Vector) -> bool:
+        """TMR: whether the vector came from a level-triggered source the last time."""
+        return bool(self.tmr >> vector & 1)
 
     def is_in_service(self, vector: Vector) -> bool:
         return bool(self.isr >> vector & 1)

@@ -10,7 +10,7 @@ from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.napi import NetRx
 from pseudokern.kernel.percpu import PerCpu
-from pseudokern.kernel.printk import KernelLog
+from pseudokern.kernel.printk import KernelLog, log_buf_len
 from pseudokern.kernel.softirq import Softirq, Softirqs
 from pseudokern.sim.chance import Chance
 from pseudokern.sim.timeline import Timeline
@@ -24,6 +24,9 @@ class Kernel:
     nr_cpu_ids  CPU numbers are 0 to nr_cpu_ids - 1, all of them possible
     hz          ticks a second
     node_of     NUMA node of a CPU
+    release, hardware_name  what reports in the log call the kernel and the machine
+    modules     names of the modules that are loaded
+    taint       letters for what makes reports doubtful: W after a warning; see warn.py
     """
 
     def __init__(
@@ -46,7 +49,11 @@ class Kernel:
         self.hz = hz
         self.tick_period_ns = NS_PER_S // hz
         self.cost = cost
-        self.log = KernelLog(lambda: timeline.now_ns)
+        self.log = KernelLog(lambda: timeline.now_ns, log_buf_len(nr_cpu_ids))
+        self.release = "6.12.0"
+        self.hardware_name = ""
+        self.modules: list[str] = []
+        self.taint: set[str] = set()
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
         self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)

@@ -117,6 +117,7 @@ class KThread:
         kernel = self._threads.kernel
         this = kernel.cpus[self.cpu]
         outer, kernel.this = kernel.this, this
+        this.current = self
         this.context_switches += 2
         this.system_ns += kernel.cost.thread_ns
         self.runs += 1
@@ -131,6 +132,7 @@ class KThread:
             raise
         finally:
             kernel.this = outer
+            this.current = None
             # What it raised runs as soon as bottom halves are enabled again.
             if this.softirq_pending:
                 kernel.softirqs.raise_from_process(this, 0)

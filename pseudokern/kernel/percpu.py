@@ -4,7 +4,7 @@ Follows irq_cpustat_t and kernel_cpustat (include/linux/kernel_stat.h). Counts a
 32-bit unsigned ones; they are kept unbounded here and wrap when printed.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pseudokern.kernel.cpumask import CpuId
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from pseudokern.kernel.napi import Napi
 
 NR_SOFTIRQS = 10
+
+
+class Task(Protocol):
+    """What a CPU runs, as reports name it; struct task_struct."""
+
+    pid: int
+    comm: str
 
 
 class SystemCounts:
@@ -51,6 +58,7 @@ class PerCpu:
 
     softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
     hardirq_ns, softirq_ns, user_ns, system_ns   time spent so far in each kind of work
+    current          the task that runs; None is the idle task
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
@@ -59,6 +67,7 @@ class PerCpu:
         "context_switches",
         "counts",
         "cpu",
+        "current",
         "hardirq_ns",
         "offline_ns",
         "offline_since_ns",
@@ -75,6 +84,7 @@ class PerCpu:
 
     def __init__(self, cpu: CpuId) -> None:
         self.cpu = cpu
+        self.current: Task | None = None
         self.counts = SystemCounts()
         self.softirq_pending = 0
         self.softirq_end_ns = 0

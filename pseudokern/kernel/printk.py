@@ -126,7 +126,11 @@ class KernelLog:
     def pr_cont(self, text: str, *, more: bool = False) -> None:
         """Go on with the record that is not over; if there is none, log text as a fragment."""
         begun = self._unfinished
-        if begun is not None and len(encoded(begun.text + text)) < RECORD_MAX:
+        if (
+            begun is not None
+            and begun.facility == Facility.KERN
+            and len(encoded(begun.text + text)) < RECORD_MAX
+        ):
             self._unfinished = None
             self._store(replace(begun, text=begun.text + text), more)
         else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pseudokern.kernel.printk import Level
-from pseudokern.kernel.stack import ENTRY_PREFIX, call_trace
+from pseudokern.kernel.stack import ENTRY_PREFIX, call_trace, symbol
 
 if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
@@ -39,7 +39,7 @@ def warn(kernel: "Kernel", place: str, text: str) -> None:
 
     The kernel is tainted from then on, as the next report says.
     """
-    where, *callers = call_trace()
+    where, *callers = call_trace() or [symbol("unknown", "")]
     this = kernel.this
     pid = this.current.pid if this.current is not None else 0
     _pr_warn(kernel, "------------[ cut here ]------------")

@@ -28,6 +28,8 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "disableapic": {"nolapic": True, "noapic": True},
     "nosmp": {"nosmp": True, "noapic": True},
     "nointremap": {"intremap": False},
+    "quiet": {"console_loglevel": 4},
+    "debug": {"console_loglevel": 10},
 }
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
@@ -82,6 +84,12 @@ class BootParameters:
 
     possible_cpus: int | None = None
     """possible_cpus=N: leave room for only as many."""
+
+    log_buf_len: int = 0
+    """log_buf_len=SIZE: room for so much kernel log, or more; log_buf_len_setup()."""
+
+    console_loglevel: int = 7
+    """loglevel=N, quiet (4), debug (10): the first number in /proc/sys/kernel/printk."""
 
     others: tuple[str, ...] = ()
     """Words for other parts of the kernel, or for init."""
@@ -145,6 +153,11 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         case "pci":
             nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
             return replace(parameters, nomsi=nomsi)
+        case "log_buf_len":
+            return replace(parameters, log_buf_len=_memparse(value))
+        case "loglevel":
+            level = _get_option(value)
+            return parameters if level is None else replace(parameters, console_loglevel=level)
         case _ if plain in _WITH_CPU_LISTS:
             return parameters
     word = name if value is None else f"{name}={value}"
@@ -240,6 +253,12 @@ def _get_option(value: str | None) -> int | None:
     else:
         number = int(octal, 8) if octal else int(decimal)
     return -number if sign else number
+
+
+def _memparse(value: str | None) -> int:
+    """A number with K, M or G behind it; memparse()."""
+    size = max(_get_option(value) or 0, 0)
+    return size << {"K": 10, "M": 20, "G": 30}.get((value or "")[-1:].upper(), 0)
 
 
 def _positive(value: str | None, otherwise: int | None) -> int | None:

@@ -18,6 +18,7 @@ from typing import Any
 from pseudokern.drivers import registry
 from pseudokern.drivers.keys import (
     Choice,
+    CpuList,
     Flag,
     Integer,
     Key,
@@ -30,6 +31,7 @@ from pseudokern.drivers.keys import (
     quoted,
 )
 from pseudokern.kernel.cost import CostModel
+from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.machine.cmdline import BootParameters, booted, parse_cmdline
 from pseudokern.machine.devices import DeviceDescription, FindDriver, read_devices
 from pseudokern.machine.parts import COST_KEYS, CPU_KEYS, LOAD_KEYS, CpuModel, Load, cost_model
@@ -44,6 +46,7 @@ _CPUS = Integer(1, MOST_CPUS)
 
 MACHINE_KEYS: Mapping[str, Key] = {
     "name": Key(Name()),
+    "base": Key(Text(), doc="another machine, of which this file says what is different"),
     "title": Key(Text(), default="", doc="one line for: pseudokern machines"),
     "cpus": Key(_CPUS, doc="all threads of all cores; alone it means one socket"),
     "sockets": Key(_CPUS),
@@ -51,6 +54,7 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "threads": Key(Integer(1, 8), doc="of a core"),
     "nodes": Key(Integer(1, MOST_CPUS), doc="NUMA nodes; one for each socket if left out"),
     "possible_cpus": Key(_CPUS, doc="with those that could be plugged in"),
+    "offline": Key(CpuList(), doc="CPUs that are switched off after boot"),
     "seed": Key(Integer(0, 2**63 - 1), default=0, doc="the same seed gives the same run"),
     "kernel": Key(Choice(*KERNELS), default="6.12"),
     "hz": Key(Choice(100, 250, 300, 1000), default=250, doc="CONFIG_HZ: timer ticks a second"),
@@ -84,6 +88,7 @@ class Description:
     cmdline: str
     parameters: BootParameters
     topology: Topology
+    offline: CpuMask
     ioapics: int
     pic: bool
     level_isa: tuple[int, ...]
@@ -153,6 +158,7 @@ def load(
         cmdline=cmdline,
         parameters=parameters,
         topology=booted(board, parameters),
+        offline=values["offline"] or 0,
         ioapics=ioapics,
         pic=values["pic"],
         level_isa=values["level_isa"],

@@ -5,7 +5,7 @@ from pseudokern.drivers.programs import Programs
 from pseudokern.drivers.registry import find_driver
 from pseudokern.drivers.test_lines import TestLines
 from pseudokern.hw.vector import ApicId
-from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
 from pseudokern.machine.description import Description
@@ -88,6 +88,8 @@ class Machine:
             tlb_hz=load.tlb_hz,
             call_hz=load.call_hz,
         )
+        for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
+            self.pc.hotplug.down(cpu)
 
     def _set_boot_parameters(self) -> None:
         parameters, irqs, log = self.description.parameters, self.irqs, self.kernel.log
@@ -110,7 +112,11 @@ class Machine:
 
     def _print_banner(self) -> None:
         description = self.description
-        self.kernel.log.printk(Level.NOTICE, f"Linux version {description.kernel}.0-pseudokern")
+        self.kernel.release = f"{description.kernel}.0-pseudokern"
+        self.kernel.hardware_name = f"pseudokern {description.name}"
+        self.kernel.log.grow(description.parameters.log_buf_len)
+        self.kernel.log.loglevels[0] = description.parameters.console_loglevel
+        self.kernel.log.printk(Level.NOTICE, f"Linux version {self.kernel.release}")
         self.kernel.log.printk(Level.NOTICE, f"Kernel command line: {description.cmdline}")
         for complaint in description.parameters.complaints:
             self.kernel.log.printk(Level.WARNING, complaint)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pseudokern.drivers.keys import Key, Limits, Problems, did_you_mean, quoted
+from pseudokern.machine.inherit import merge
 from pseudokern.machine.problems import DescriptionErrors, DescriptionProblem
 from pseudokern.machine.toml_lines import Place, find_lines
 
@@ -73,6 +74,7 @@ class Source:
         else:
             source = cls(preset_path(text), f"{text}.toml")
         source._read()
+        source._inherit()
         return source
 
     def line_of(self, spot: Spot, key: str = "") -> int | None:
@@ -145,6 +147,25 @@ class Source:
             what, line = _split_message(str(error), text)
             self._refuse(f"not TOML: {what[:1].lower()}{what[1:]}", line)
         self.lines = find_lines(text.replace("\r\n", "\n"))
+
+    def _inherit(self) -> None:
+        """Take what this file does not say from its base, which may have one, too."""
+        machine = self.tables.get("machine")
+        base = machine.get("base") if isinstance(machine, dict) else None
+        if not isinstance(base, str):
+            return
+        is_path = "/" in base or base.endswith(".toml")
+        path = self.path.parent / base
+        if is_path and path.resolve() == self.path.resolve():
+            self._refuse(
+                f"base {quoted(base)} is this file itself", self.lines.get(("machine", 0, "base"))
+            )
+        other = Source.open(path) if is_path else Source.open(base)
+        self.tables, places = merge(other.tables, self.tables)
+        self.lines = {
+            (table, places.get(index, index) if table == "device" else index, key): line
+            for (table, index, key), line in self.lines.items()
+        }
 
     def _refuse(self, what: str, line: int | None = None) -> None:
         raise DescriptionErrors([DescriptionProblem(self.label, line, "", what)])

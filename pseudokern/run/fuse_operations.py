@@ -53,11 +53,11 @@ class FuseOperations:
         get = self.tree.getattr_open if known else self.tree.getattr
         self._fill(answer.contents, get(os.fsdecode(path)))
 
-    def _fgetattr(self, path: bytes, answer: Any, _info: Any) -> None:
+    def _fgetattr(self, path: bytes, answer: Any, info: Any) -> None:
         # The kernel names the open file only when lseek(SEEK_END) asks for the size; fstat()
         # and the answer to a chmod go by the path.
         if self.opcode == FUSE_GETATTR:
-            self.tree.seek_end(os.fsdecode(path))
+            self.files[info.contents.fh].seek(0, os.SEEK_END)
         self._getattr(path, answer)
 
     def _fill(self, answer: Any, attributes: Attributes) -> None:

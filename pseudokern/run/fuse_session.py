@@ -32,15 +32,23 @@ FUSE_RELEASE = 18
 FUSE_INTERRUPT = 36
 FUSE_POLL = 40
 FUSE_FALLOCATE = 43
+FUSE_LSEEK = 46
+_BY_HANDLE = (FUSE_POLL, FUSE_FALLOCATE, FUSE_LSEEK)
+
+FUSE_POLL_SCHEDULE_NOTIFY = 1
+FUSE_NOTIFY_POLL = 1
 
 # struct fuse_in_header (len, opcode, unique, nodeid, uid, gid, pid, extlen, padding), then what
 # read_in, write_in, release_in and interrupt_in begin with: a handle (interrupt: the unique of
-# the request that is to end), an offset, a size.
+# the request that is to end), an offset (poll_in: what to name when it is time to poll again), a
+# size (poll_in: flags; lseek_in: whence).
 REQUEST = struct.Struct("=IIQQIIIHHQQI")
 WRITE_DATA = 80  # sizeof fuse_in_header + sizeof fuse_write_in
 REPLY = struct.Struct("=IiQ")  # struct fuse_out_header: len, error, unique
 WRITTEN = struct.Struct("=IiQII")  # the same, with struct fuse_write_out: size, padding
 POLLED = WRITTEN  # struct fuse_poll_out: revents, padding
+SOUGHT = struct.Struct("=IiQQ")  # the same, with struct fuse_lseek_out: offset
+POLL_AGAIN = SOUGHT  # with struct fuse_notify_poll_wakeup_out; error is the kind of notice
 
 # A client on another CPU, open to close: 210 us without a linger, 62 with 30 us, 75 with 100 us.
 LINGER_NS = 30_000
@@ -220,17 +228,33 @@ class FuseSession:
             # has been answered.
             if handle in self._waiting:
                 self._stop_waiting(handle, OSError(errno.EINTR, "a signal came"))
-        elif opcode == FUSE_POLL:
-            revents = operations.files[handle].poll()
-            self._reply(unique, (POLLED.pack(POLLED.size, 0, unique, revents, 0),))
-        elif opcode == FUSE_FALLOCATE:
-            # Without an answer glibc would write NULs instead, which such files take for text.
-            self._refuse(unique, errno.ESPIPE)
+        elif opcode in _BY_HANDLE:
+            self._answer_by_handle(opcode, unique, handle, offset, size)
         else:
             if opcode == FUSE_RELEASE:
                 self._release(handle)
             operations.opcode = opcode
             self._library.process(self._session, self._address, length, self._channel)
+
+    def _answer_by_handle(
+        self, opcode: int, unique: int, handle: int, offset: int, size: int
+    ) -> None:
+        """What libfuse 2 does not know, or does not hand on."""
+        file = self._operations.files[handle]
+        if opcode == FUSE_POLL:
+            self._reply(unique, (POLLED.pack(POLLED.size, 0, unique, file.poll(), 0),))
+            if size & FUSE_POLL_SCHEDULE_NOTIFY:
+                file.call_when_ready(partial(self._wake_pollers, offset))
+        elif opcode == FUSE_FALLOCATE:
+            # Without an answer glibc would write NULs instead, which such files take for text.
+            self._refuse(unique, errno.ESPIPE)
+        else:
+            try:
+                position = file.seek(offset, size)
+            except Exception as error:
+                self._refuse(unique, errno_of(error, "lseek"))
+            else:
+                self._reply(unique, (SOUGHT.pack(SOUGHT.size, 0, unique, position),))
 
     def _give(self, unique: int, result: object) -> None:
         if type(result) is bytes:
@@ -250,6 +274,11 @@ class FuseSession:
             self._refuse(unique, errno_of(completion.error, "late answer"))
         else:
             self._give(unique, completion.result)
+
+    def _wake_pollers(self, kernel_handle: int) -> None:
+        if not self.unmounted:
+            notice = POLL_AGAIN.pack(POLL_AGAIN.size, FUSE_NOTIFY_POLL, 0, kernel_handle)
+            self._reply(0, (notice,))
 
     def _refuse(self, unique: int, error: int) -> None:
         self._reply(unique, (REPLY.pack(REPLY.size, -error, unique),))

@@ -1,18 +1,22 @@
-"""Call something once at a time that can still change: what a hardware one-shot timer does."""
+"""Call something once at a time that can still change: what a hardware one-shot timer does.
+
+A later time goes on the timeline only when the earlier one has come: a softirq that one interrupt
+after the other puts off costs one event, not one for each of them.
+"""
 
 from collections.abc import Callable
 
-from pseudokern.sim.timeline import FOREVER_NS, Timeline
+from pseudokern.sim.timeline import FOREVER_NS, SOURCE_BITS, Timeline
 
 
 class Alarm:
     """One callback, at most one due time. Setting it again replaces the time."""
 
-    __slots__ = ("_callback", "_queued", "_source", "_timeline", "due_ns")
+    __slots__ = ("_callback", "_rings_ns", "_source", "_timeline", "due_ns")
 
     def __init__(self, timeline: Timeline, callback: Callable[[], None]) -> None:
         self.due_ns = FOREVER_NS
-        self._queued: set[int] = set()
+        self._rings_ns = FOREVER_NS  # the earliest time that is on the timeline
         self._timeline = timeline
         self._callback = callback
         self._source = timeline.add_source(self._ring)
@@ -23,19 +27,22 @@ class Alarm:
 
     def set(self, at_ns: int) -> None:
         """Ring at at_ns (1 ns from now if that is past) instead of any earlier setting."""
-        at_ns = max(at_ns, self._timeline.now_ns + 1)
+        if at_ns <= self._timeline.now_ns:
+            at_ns = self._timeline.now_ns + 1
         self.due_ns = at_ns
-        if at_ns not in self._queued:
-            self._queued.add(at_ns)
+        if at_ns < self._rings_ns:
+            self._rings_ns = at_ns
             self._timeline.schedule(self._source, at_ns)
 
     def cancel(self) -> None:
         self.due_ns = FOREVER_NS
 
     def _ring(self, now_ns: int) -> int:
-        # Settings that were replaced stay on the heap and are skipped here.
-        self._queued.discard(now_ns)
-        if now_ns == self.due_ns:
-            self.due_ns = FOREVER_NS
+        if now_ns != self._rings_ns:
+            return 0  # it was set to an earlier time afterwards, and rang then
+        self._rings_ns = due_ns = self.due_ns
+        if now_ns == due_ns:
+            self._rings_ns = self.due_ns = FOREVER_NS
             self._callback()
-        return 0
+            return 0
+        return due_ns << SOURCE_BITS | self._source if due_ns != FOREVER_NS else 0

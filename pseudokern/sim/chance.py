@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from random import Random
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 BLOCK = 256  # draws made at a time: about 20 us of work, so nothing waits long for it
 QUANTILES = 4096
+BYTES = 256
 _QUANTILE_MASK = int.from_bytes(b"\xff\x0f" * BLOCK, "little")  # twelve bits of every sixteen
 
 
@@ -33,37 +34,33 @@ class Chance:
         return max(1, round(-math.log(1.0 - self.random.random()) * mean_ns))
 
     def arrivals(self, start_ns: int, mean_ns: float) -> Iterator[int]:
-        """Times of a Poisson process after start_ns, in blocks of BLOCK."""
-        gaps = _exponential_gaps(mean_ns)
-        last_ns = start_ns
-
-        def block() -> list[int]:
-            nonlocal last_ns
-            times = list(accumulate(map(gaps.__getitem__, self._quantiles()), initial=last_ns))
-            last_ns = times[-1]
-            del times[0]
-            return times
-
-        return chain.from_iterable(iter(block, None))
+        """Times of a Poisson process after start_ns."""
+        gaps = map(_exponential_gaps(mean_ns).__getitem__, self._quantiles())
+        return islice(accumulate(gaps, initial=start_ns), 1, None)
 
     def choices(self, items: Sequence[T]) -> Iterator[T]:
         """Items drawn evenly, for ever; at most QUANTILES of them.
 
         A draw beyond the largest multiple of len(items) is thrown away, so that none is favoured.
+        For up to 256 items the draws are bytes: 20 ns less each than with larger ints.
         """
-        whole = QUANTILES // len(items)
-        table: list[T | None] = [*items] * whole + [None] * (QUANTILES - whole * len(items))
+        if len(items) > BYTES:
+            whole = QUANTILES // len(items) * len(items)
+            table = [*items] * (QUANTILES // len(items))
+            return (table[number] for number in self._quantiles() if number < whole)
+        table = [*items] * (BYTES // len(items))
+        excess = bytes(range(len(table), BYTES))
+        blocks = iter(lambda: self.random.randbytes(BLOCK).translate(None, excess), None)
+        return map(table.__getitem__, chain.from_iterable(blocks))
 
-        def block() -> Iterator[T]:
-            drawn = map(table.__getitem__, self._quantiles())
-            return (item for item in drawn if item is not None)
+    def _quantiles(self) -> Iterator[int]:
+        """Even draws from 0 to QUANTILES - 1, for ever, made without a loop in Python."""
+
+        def block() -> Sequence[int]:
+            bits = self.random.getrandbits(16 * BLOCK) & _QUANTILE_MASK
+            return memoryview(bits.to_bytes(2 * BLOCK, sys.byteorder)).cast("H")
 
         return chain.from_iterable(iter(block, None))
-
-    def _quantiles(self) -> Sequence[int]:
-        """BLOCK even draws from 0 to QUANTILES - 1, made without a loop in Python."""
-        bits = self.random.getrandbits(16 * BLOCK) & _QUANTILE_MASK
-        return memoryview(bits.to_bytes(2 * BLOCK, sys.byteorder)).cast("H")
 
 
 @cache

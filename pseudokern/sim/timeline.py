@@ -6,6 +6,7 @@ callable; its gate is called with the time and returns the key of its own next e
 
 A source whose events come thick (drivers/traffic.py) may handle a run of them in one call, all
 those before horizon_ns, the next event of anybody else. Whoever schedules one moves the horizon.
+The source is still the top of the heap then, so that event is one of the two below it.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,13 @@ FOREVER_NS = 1 << 62
 
 
 class Timeline:
-    """Integer nanoseconds since boot, and a heap of what happens when."""
+    """Integer nanoseconds since boot, and a heap of what happens when.
 
-    __slots__ = ("_gates", "_heap", "_limit_key", "events", "horizon_ns", "now_ns")
+    heap    the keys of the events to come; there are always three, at FOREVER_NS if need be
+    events  how many were handled so far; of those in runs only about
+    """
+
+    __slots__ = ("_gates", "_limit_key", "events", "heap", "horizon_ns", "now_ns")
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -31,7 +36,7 @@ class Timeline:
         self.events = 0
         self._limit_key = 0
         self._gates: list[Gate] = []
-        self._heap: list[int] = []
+        self.heap = [FOREVER_NS << SOURCE_BITS] * 3
 
     def add_source(self, gate: Gate) -> SourceId:
         """Register gate; it is called with the time of each event that it asked for.
@@ -47,20 +52,19 @@ class Timeline:
         """Ask for source to be called at at_ns, or 1 ns from now if that is not the future."""
         if at_ns <= self.now_ns:
             at_ns = self.now_ns + 1
-        heappush(self._heap, (at_ns << SOURCE_BITS) | source)
+        heappush(self.heap, (at_ns << SOURCE_BITS) | source)
         if at_ns < self.horizon_ns:
             self.horizon_ns = at_ns
         return at_ns
 
     def next_ns(self) -> int:
         """When the next event is due; FOREVER_NS if nothing is."""
-        return self._heap[0] >> SOURCE_BITS if self._heap else FOREVER_NS
+        return self.heap[0] >> SOURCE_BITS
 
-    def open_run(self) -> None:
+    def open_run(self, until_ns: int = FOREVER_NS) -> None:
         """Let the source whose gate is being called handle its events up to horizon_ns."""
-        heap = self._heap
-        others = min(heap[1:3], default=self._limit_key)
-        self.horizon_ns = min(others, self._limit_key) >> SOURCE_BITS
+        _, left, right = self.heap[:3]
+        self.horizon_ns = min(min(left, right, self._limit_key) >> SOURCE_BITS, until_ns)
 
     def close_run(self, handled: int) -> None:
         """End what open_run() began, after `handled` events."""
@@ -73,11 +77,11 @@ class Timeline:
         True if the time is now until_ns, False if there is more to do. An event whose gate
         raises is dropped before the exception leaves, so the timeline stays usable.
         """
-        heap, gates = self._heap, self._gates
+        heap, gates = self.heap, self._gates
         limit = self._limit_key = (until_ns + 1) << SOURCE_BITS
         stop_at = self.events + most
         try:
-            while heap and (key := heap[0]) < limit:
+            while (key := heap[0]) < limit:
                 if self.events >= stop_at:
                     return False
                 self.events += 1

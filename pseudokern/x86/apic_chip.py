@@ -3,6 +3,7 @@
 Follows arch/x86/kernel/apic/vector.c: apic_ack_edge(), apic_retrigger_irq().
 """
 
+from pseudokern.hw.lapic import LocalApic
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import ChipFlag
 from pseudokern.irq.irqchip import IrqChip
@@ -48,4 +49,9 @@ class ApicChip(IrqChip):
 
     def local_eoi(self) -> None:
         """Write EOI on the CPU that handles the interrupt."""
-        self.vectors.cpus[self.vectors.kernel.this.cpu].apic.eoi()
+        self.local_apic.eoi()
+
+    @property
+    def local_apic(self) -> LocalApic:
+        """That of the CPU that handles the interrupt."""
+        return self.vectors.cpus[self.vectors.kernel.this.cpu].apic

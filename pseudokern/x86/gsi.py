@@ -12,6 +12,7 @@ from pseudokern.irq.chip import handle_edge_irq, handle_fasteoi_irq, handle_leve
 from pseudokern.irq.desc import NR_IRQS_LEGACY, Irq, IrqDesc, IrqTable
 from pseudokern.irq.domain import IrqDomain
 from pseudokern.irq.flags import IrqData, IrqSetting
+from pseudokern.x86.entry import Entry
 from pseudokern.x86.i8259_chip import I8259Chip
 from pseudokern.x86.ioapic_chip import IoApicChip, Pin
 from pseudokern.x86.vector import VectorDomain
@@ -28,6 +29,7 @@ class GsiMap:
         self,
         irqs: IrqTable,
         vectors: VectorDomain,
+        entry: Entry,
         ioapics: list[IoApic],
         level_isa: frozenset[int],
     ) -> None:
@@ -35,7 +37,7 @@ class GsiMap:
         self._vectors = vectors
         self._ioapics = ioapics
         self._level_isa = level_isa
-        self._chip = IoApicChip(vectors)
+        self._chip = IoApicChip(vectors, entry)
         self._domains = [IrqDomain(f"IO-APIC-{n}", PINS) for n in range(len(ioapics))]
         self._lines: dict[int, IntxLine] = {}
 

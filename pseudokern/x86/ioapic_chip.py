@@ -12,6 +12,8 @@ from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData
 from pseudokern.irq.migration import irq_move_masked_irq
 from pseudokern.x86.apic_chip import ApicChip
+from pseudokern.x86.entry import Entry
+from pseudokern.x86.vector import VectorDomain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class IoApicChip(ApicChip):
     """Every I/O APIC's pins: edges are acknowledged, levels end with an EOI."""
 
     name = "IO-APIC"
+
+    def __init__(self, vectors: VectorDomain, entry: Entry) -> None:
+        super().__init__(vectors)
+        self._entry = entry
 
     def write_target(self, desc: IrqDesc) -> None:
         pin = pin_of(desc)
@@ -51,9 +57,15 @@ class IoApicChip(ApicChip):
         was_masked = desc.is_masked
         if moving:
             mask_irq(desc)
+        vector = Vector(self.vectors.data(desc).vector)
+        came_as_level = self.local_apic.is_level(vector)
         self.local_eoi()
+        pin = pin_of(desc)
+        if not came_as_level:
+            # An edge had the vector before, or at the same time: no APIC tells the pin's.
+            self._entry.mis += 1
+            pin.ioapic.eoi(vector)
         if moving:
-            pin = pin_of(desc)
             if not pin.ioapic.entries[pin.number].remote_irr:
                 irq_move_masked_irq(desc)
             if not was_masked:

@@ -60,7 +60,7 @@ class Pc:
         self.timers = TimerWheel(kernel.nr_cpu_ids)
         SpuriousPoller(self.irqs, self.timers)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
-        self.gsis = GsiMap(self.irqs, self.vectors, self.ioapics, level_isa)
+        self.gsis = GsiMap(self.irqs, self.vectors, self.entry, self.ioapics, level_isa)
         self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)
         self.hotplug = CpuHotplug(kernel, self.irqs, self.vectors, self.apic_timers, self.entry)
         self._boot()
