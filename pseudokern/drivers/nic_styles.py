@@ -34,12 +34,9 @@ class Style:
     least_vectors: int = 1
 
 
-def _e1000e(name: str, _bdf: str, _queues: int) -> list[Vector]:
-    return [
-        Vector(f"{name}-rx-0", 0, receives=True),
-        Vector(f"{name}-tx-0", 0),
-        Vector(name, OTHER),
-    ]
+def _e1000e(name: str, _bdf: str, queues: int) -> list[Vector]:
+    receive = [Vector(f"{name}-rx-{n}", n, receives=True) for n in range(queues)]
+    return [*receive, *(Vector(f"{name}-tx-{n}", n) for n in range(queues)), Vector(name, OTHER)]
 
 
 def _vmxnet3(name: str, _bdf: str, queues: int) -> list[Vector]:

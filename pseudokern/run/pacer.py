@@ -20,6 +20,7 @@ LOG = logging.getLogger("pseudokern")
 SLICE_NS = 100_000  # real time between two looks at FUSE
 TURN_NS = 2_000_000  # real time between two looks at everything else in trio
 TICK_S = 0.005
+MOST_LAG_NS = 100_000_000  # real time by which a wall clock may be late before it gives up on it
 FREE_STEP_NS = 10_000_000  # simulated time that a free clock goes in one piece, if little happens
 MOST_EVENTS = 20_000
 
@@ -70,6 +71,11 @@ class Pacer:
         if mode == "wall":
             passed_ns = time.monotonic_ns() - self._real_ns
             target_ns = self._simulated_ns + int(passed_ns * self._clock.speed)
+            if target_ns - self._timeline.now_ns > MOST_LAG_NS * self._clock.speed:
+                # Too slow, or stopped for a while: go on from here, rather than make programs
+                # see minutes in a second.
+                self._anchor()
+                target_ns = self._timeline.now_ns + int(TURN_NS * self._clock.speed)
         elif mode == "free":
             target_ns = self._timeline.now_ns + FREE_STEP_NS
         else:
@@ -103,10 +109,9 @@ class Pacer:
         except Exception:
             LOG.exception("an event failed; the machine goes on without it")
             return
-        if done:
-            self._clock.complete_waiting()
-            if self._player is not None:
-                self._player.play(self._timeline.now_ns)
-        else:
+        self._clock.complete_waiting()
+        if self._player is not None:
+            self._player.play(self._timeline.now_ns)
+        if not done:
             taken_ns = max(time.perf_counter_ns() - started_ns, 1)
             self._events = min(max(16, self._events * SLICE_NS // taken_ns), MOST_EVENTS)
