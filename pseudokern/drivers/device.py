@@ -26,6 +26,7 @@ from pseudokern.irq.action import IrqAction, ThreadFunction
 from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn
 from pseudokern.irq.request import request_irq
+from pseudokern.kernel.printk import Level
 from pseudokern.x86.pc import Pc
 
 __all__ = ["Device", "IrqReturn", "Irqf", "PciDevice"]
@@ -44,11 +45,19 @@ class Device:
         self.options = options
         self._streams = 0
 
+    @property
+    def driver_name(self) -> str:
+        """What the kernel calls the driver."""
+        return type(self).__name__.lower()
+
     def plug(self) -> None:
         """Appear on the bus, before any driver is probed."""
 
     def probe(self) -> None:
         """Find the device, request its interrupts, start its traffic."""
+
+    def open(self) -> None:
+        """Be taken into use by programs, after everything was probed: `ip link set up`."""
 
     def request_irq(
         self,
@@ -75,9 +84,8 @@ class Device:
         return request_irq(self.pc.irqs, irq, handler, flags, name, self, thread_fn=thread_fn)
 
     def pulse(self, irq: Irq) -> None:
-        """Raise an ISA interrupt: one edge on its pin."""
-        pin = self.pc.gsis.pin_of_irq(irq)
-        pin.ioapic.pulse(pin.number)
+        """Raise an ISA interrupt: one edge on its line."""
+        self.pc.gsis.pulse(irq)
 
     def traffic(self, rate_hz: float, targets: list[Target]) -> PoissonTraffic:
         """Call each of targets rate_hz times a second, at random times, from now on."""
@@ -114,6 +122,12 @@ class PciDevice(Device):
         """Take the function into use; the interrupt of its INTx line, if it has one."""
         self.function.driver = self.driver_name
         return self.pc.pci.enable(self.function)
+
+    def refuse(self, error: OSError) -> None:
+        """Go without the device, whose driver got this error when it probed."""
+        driver, self.function.driver = self.function.driver, ""
+        text = f"probe with driver {driver} failed with error -{error.errno}"
+        self.kernel.log.printk(Level.ERR, f"{driver} {self.function.bdf}: {text}")
 
     @property
     def identity(self) -> tuple[int, int, int]:

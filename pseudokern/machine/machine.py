@@ -1,5 +1,7 @@
 """Boot a machine from its description. The order of boot is on this one screen."""
 
+import traceback
+
 from pseudokern.drivers.device import Device
 from pseudokern.drivers.programs import Programs
 from pseudokern.drivers.registry import find_driver
@@ -55,6 +57,7 @@ class Machine:
             has_pic=description.pic,
             level_isa=frozenset(description.level_isa),
             siblings_of=topology.siblings_mask,
+            default_affinity=description.parameters.irqaffinity,
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
@@ -66,9 +69,6 @@ class Machine:
     def _boot(self) -> None:
         self._print_banner()
         self._set_boot_parameters()
-        affinity = self.description.parameters.irqaffinity
-        if affinity is not None:
-            self.irqs.default_affinity = affinity
         for entry in self.description.devices:
             driver = find_driver(entry.driver, self.description.base_dir)
             self.devices.append(driver(self.pc, entry.name, entry.options))
@@ -104,7 +104,20 @@ class Machine:
     def _probe(self, *, before_proc: bool) -> None:
         for device in self.devices:
             if before_proc == device.BEFORE_PROC:
-                device.probe()
+                self._probe_one(device)
+
+    def _probe_one(self, device: Device) -> None:
+        """A device whose driver fails is dead; the log says why, and the machine goes on."""
+        log = self.kernel.log
+        try:
+            device.probe()
+        except OSError as error:
+            what = f"probe with driver {device.driver_name} failed with error"
+            log.printk(Level.ERR, f"{device.name}: {what} {-(error.errno or 0)}")
+        except Exception:
+            text = f"BUG: probe of {device.name} raised an exception; the device is dead"
+            log.printk(Level.ALERT, text)
+            log.printk(Level.ALERT, traceback.format_exc().rstrip())
 
     def _run_to_init(self) -> None:
         while not self.timeline.run(BOOT_NS, EVENTS_AT_ONCE):
