@@ -27,6 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 COMMANDS = {
     "boot": "Boot a machine and mount its /proc and /sys.",
     "halt": "Shut a machine down and unmount it.",
+    "dmesg": "Print the kernel log of a machine.",
     "machines": "List the machines that can be booted by name.",
     "check": "Report every problem of machine files.",
 }

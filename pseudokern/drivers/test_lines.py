@@ -55,6 +55,7 @@ from pseudokern.x86.pc import Pc
 Answer: TypeAlias = str | Completion
 
 SIM_HWIRQ = 3
+HANDLER_SYMBOL = "oracle_hard [oracle]"  # as the module was called on the machines recorded
 HANDLER_NS = 200  # it counts, and no more
 RAISE_SPACING_NS = 10_000  # longer than any interrupt here takes, so that none meets another
 RAISE_TIMEOUT_NS = 1_000_000_000
@@ -114,6 +115,8 @@ class TestHandler:
         "answer", "calls", "desc", "name", "thread_answer", "thread_calls", "unhandled"
     )  # fmt: skip
 
+    symbol = HANDLER_SYMBOL
+
     def __init__(self, desc: IrqDesc, name: str, mode: str) -> None:
         answer, thread_answer = _MODES[mode]
         self.desc = desc
@@ -169,14 +172,9 @@ class TestLines:
 
     def _adopt(self, edu: Edu) -> None:
         """Make the lines of devices that have a driver available under their names."""
-        function = edu.function
-        if edu.options["interrupt"] == "msi":
-            self._lines[edu.name] = self._pc.irqs[Irq(next(iter(function.irqs)))]
-        elif edu.options["interrupt"] == "intx":
-            self._lines[edu.name] = self._pc.irqs[Irq(function.gsi)]
-        else:
-            return
-        self._taken[edu.name] = edu
+        if edu.options["interrupt"] in ("msi", "intx"):
+            self._lines[edu.name] = self._pc.irqs[Irq(edu.function.irq)]
+            self._taken[edu.name] = edu
 
     # -- lines ---------------------------------------------------------------------------------
 
@@ -336,6 +334,8 @@ class _IntxHandler:
     """
 
     __slots__ = ("_edu", "_handler")
+
+    symbol = HANDLER_SYMBOL
 
     def __init__(self, edu: Edu, handler: TestHandler) -> None:
         self._edu = edu

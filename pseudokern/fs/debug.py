@@ -101,7 +101,10 @@ class IrqctlFile(OpenFile):
 
 
 def written_when_done(work: Completion, size: int) -> Completion:
-    """The result of a write of size bytes that ends with work, with its error if it has one."""
+    """The result of a write of size bytes that ends with work, with its error if it has one.
+
+    A writer who is interrupted ends the work, too: nobody waits for it any more.
+    """
     written = Completion()
 
     def finish() -> None:
@@ -110,5 +113,10 @@ def written_when_done(work: Completion, size: int) -> Completion:
         else:
             written.complete(size)
 
+    def give_up() -> None:
+        if written.error is not None:
+            work.fail(written.error)
+
     work.on_done(finish)
+    written.on_done(give_up)
     return written

@@ -13,9 +13,9 @@ from pseudokern.fs.profile import PROFILES, Profile
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.irqchip import NoChip
 from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.kernel.percpu import UINT_RANGE
+from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
-
-UINT_RANGE = 1 << 32
 
 SYSTEM_ROWS: tuple[tuple[str, str, str], ...] = (
     ("NMI", "nmi", "Non-maskable interrupts"),
@@ -122,7 +122,7 @@ class InterruptsFile:
         names = [action.name or "(null)" for action in desc.actions]
         if names:
             tail += "  " + ", ".join(names)
-        return (head + tail.replace("%", "%%") + "\n").encode()
+        return encoded(head + tail.replace("%", "%%") + "\n")
 
     def _system_rows(self) -> bytes:
         entry, irqs = self._machine.pc.entry, self._machine.irqs

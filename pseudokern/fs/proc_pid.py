@@ -6,6 +6,7 @@ files and no parent but kthreadd; its comm is its whole name, however long.
 
 from pseudokern.kernel.cpumask import cpulist_format, cpumask_format
 from pseudokern.kernel.kthread import KThread, Policy
+from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 
 KTHREADD_PID = 2
@@ -17,7 +18,7 @@ _STATES = {"R": "running", "S": "sleeping", "D": "disk sleep", "X": "dead"}
 
 
 def show_comm(_machine: Machine, thread: KThread) -> bytes:
-    return f"{thread.comm}\n".encode()
+    return encoded(f"{thread.comm}\n")
 
 
 def show_cmdline(_machine: Machine, _thread: KThread) -> bytes:
@@ -34,7 +35,7 @@ def show_stat(_machine: Machine, thread: KThread) -> bytes:
     place = [SIGNAL_CHLD, thread.cpu, thread.rt_priority, int(thread.policy)]
     rest = [0] * 11
     fields = [*ids, *faults, *times, *scheduling, *memory_and_signals, *place, *rest]
-    return f"{thread.pid} ({thread.comm}) {' '.join(map(str, fields))}\n".encode()
+    return encoded(f"{thread.pid} ({thread.comm}) {' '.join(map(str, fields))}\n")
 
 
 def show_status(machine: Machine, thread: KThread) -> bytes:
@@ -59,7 +60,7 @@ def show_status(machine: Machine, thread: KThread) -> bytes:
         ("voluntary_ctxt_switches", thread.runs),
         ("nonvoluntary_ctxt_switches", 0),
     ]
-    return "".join(f"{name}:\t{value}\n" for name, value in lines).encode()
+    return encoded("".join(f"{name}:\t{value}\n" for name, value in lines))
 
 
 def _priority(thread: KThread) -> int:

@@ -5,7 +5,7 @@ number for every interrupt that could exist.
 """
 
 from pseudokern.kernel.cpumask import cpus_of
-from pseudokern.kernel.percpu import PerCpu, SystemCounts
+from pseudokern.kernel.percpu import UINT_RANGE, PerCpu, SystemCounts
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.machine.machine import Machine
 
@@ -35,7 +35,8 @@ def show_stat(machine: Machine) -> bytes:
     ]
     lines += [f"procs_running {max(running, 1)}", "procs_blocked 0"]
     sums = [sum(this.softirq_counts[number] for this in kernel.cpus) for number in Softirq]
-    lines.append("softirq " + " ".join(map(str, [sum(sums), *sums])))
+    wrapped = [count % UINT_RANGE for count in sums]
+    lines.append("softirq " + " ".join(map(str, [sum(sums), *wrapped])))
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -69,11 +70,11 @@ def _intr(machine: Machine) -> str:
     total = machine.irqs.retired_counts + machine.pc.entry.errors
     for desc in machine.irqs:
         if count := desc.total:
-            numbers[desc.irq] = str(count)
+            numbers[desc.irq] = str(count % UINT_RANGE)
             total += count
     total += sum(_system_total(this.counts) for this in machine.kernel.cpus)
     return f"intr {total} " + " ".join(numbers)
 
 
 def _system_total(counts: SystemCounts) -> int:
-    return sum(getattr(counts, name) for name in _IN_TOTAL)
+    return sum(getattr(counts, name) % UINT_RANGE for name in _IN_TOTAL)

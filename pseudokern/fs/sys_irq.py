@@ -8,18 +8,20 @@ from pseudokern.fs.profile import PROFILES
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData
 from pseudokern.irq.irqchip import NoChip
+from pseudokern.kernel.percpu import UINT_RANGE
+from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 
 
 def show_actions(_machine: Machine, desc: IrqDesc) -> bytes:
     names = [action.name or "(null)" for action in desc.actions]
-    return (",".join(names) + "\n").encode() if names else b""
+    return encoded(",".join(names) + "\n") if names else b""
 
 
 def show_chip_name(machine: Machine, desc: IrqDesc) -> bytes:
     if isinstance(desc.chip, NoChip):
         return b""
-    return f"{PROFILES[machine.description.kernel].chip_name(desc)}\n".encode()
+    return encoded(f"{PROFILES[machine.description.kernel].chip_name(desc)}\n")
 
 
 def show_hwirq(machine: Machine, desc: IrqDesc) -> bytes:
@@ -33,7 +35,8 @@ def show_name(_machine: Machine, desc: IrqDesc) -> bytes:
 
 
 def show_per_cpu_count(_machine: Machine, desc: IrqDesc) -> bytes:
-    return (",".join(map(str, desc.kstat_irqs)) + "\n").encode()
+    counts = [str(count % UINT_RANGE) for count in desc.kstat_irqs]
+    return (",".join(counts) + "\n").encode()
 
 
 def show_type(_machine: Machine, desc: IrqDesc) -> bytes:

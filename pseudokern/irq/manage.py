@@ -16,7 +16,7 @@ from pseudokern.irq.flags import (
     Trigger,
 )
 from pseudokern.kernel.cpumask import CpuMask
-from pseudokern.kernel.printk import Level
+from pseudokern.kernel.warn import warn
 
 
 def disable_irq(desc: IrqDesc) -> None:
@@ -33,8 +33,8 @@ def disable_irq(desc: IrqDesc) -> None:
 def enable_irq(desc: IrqDesc) -> None:
     """Undo one disable_irq(). An interrupt that came meanwhile is replayed, once."""
     if desc.depth == 0:
-        log = desc.table.kernel.log
-        log.printk(Level.WARNING, f"Unbalanced enable for IRQ {desc.irq}")
+        text = f"Unbalanced enable for IRQ {desc.irq}"
+        warn(desc.table.kernel, "kernel/irq/manage.c:792", text)
         return
     if desc.depth == 1:
         desc.settings |= IrqSetting.NOPROBE
@@ -80,6 +80,9 @@ def record_default_trigger(desc: IrqDesc, trigger: int) -> None:
 
 def irq_set_irq_wake(desc: IrqDesc, on: bool) -> None:
     """Let the line wake the machine, or no longer; calls have to balance. ENXIO: it cannot."""
+    if not on and desc.wake_depth == 0:
+        text = f"Unbalanced IRQ {desc.irq} wake disable"
+        warn(desc.table.kernel, "kernel/irq/manage.c:917", text)
     if (on and desc.wake_depth == 0) or (not on and desc.wake_depth == 1):
         desc.chip.set_wake(desc, on)
     desc.wake_depth = max(0, desc.wake_depth + (1 if on else -1))

@@ -23,6 +23,7 @@ from pseudokern.irq.manage import (
 )
 from pseudokern.irq.thread import IrqThread
 from pseudokern.kernel.printk import Level
+from pseudokern.kernel.warn import warn
 
 IRQ_NOTCONNECTED = 1 << 31
 MAX_ONESHOT_ACTIONS = 64
@@ -93,7 +94,8 @@ def free_irq(desc: IrqDesc, dev_id: object) -> IrqAction | None:
     """
     action = next((a for a in desc.actions if a.dev_id is dev_id), None)
     if action is None:
-        desc.table.kernel.log.printk(Level.WARNING, f"Trying to free already-free IRQ {desc.irq}")
+        text = f"Trying to free already-free IRQ {desc.irq}"
+        warn(desc.table.kernel, "kernel/irq/manage.c:1893", text)
         return None
     desc.actions.remove(action)
     desc.affinity_hint = 0

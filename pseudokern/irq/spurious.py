@@ -6,9 +6,12 @@ A line is stuck when more than 99,900 of 100,000 interrupts came back IRQ_NONE. 
 one is normal on a shared line, so the count starts over when 100 ms pass without any.
 """
 
+from zlib import crc32
+
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, Irqf, IrqReturn, IrqSetting, IrqState
 from pseudokern.kernel.printk import Level
+from pseudokern.kernel.warn import dump_stack
 
 WINDOW = 100_000
 STUCK_THRESHOLD = 99_900
@@ -105,6 +108,7 @@ def _report(desc: IrqDesc, answers: int) -> None:
     else:
         text = f'irq {desc.irq}: nobody cared (try booting with the "irqpoll" option)'
         log.printk(Level.ERR, text)
+    dump_stack(desc.table.kernel)
     log.printk(Level.ERR, "handlers:")
     for action in desc.actions:
         line = f"[<{id_of(action.handler)}>] {symbol_of(action.handler)}"
@@ -114,13 +118,11 @@ def _report(desc: IrqDesc, answers: int) -> None:
 
 
 def id_of(function: object) -> str:
-    """Sixteen hexadecimal digits that stand for a function's address, the same in every run."""
-    value = 0xCBF29CE484222325
-    for byte in symbol_of(function).encode():
-        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
-    return f"{value:016x}"
+    """What %p prints for a function: 32 bits of a hash, the same in every run."""
+    return f"{crc32(symbol_of(function).encode()):016x}"
 
 
 def symbol_of(function: object) -> str:
-    """The name that a stack dump would print."""
-    return str(getattr(function, "__name__", type(function).__name__))
+    """What %ps prints: the function's `symbol` if it has one, or its name."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return str(getattr(function, "symbol", name))

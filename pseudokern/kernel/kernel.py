@@ -57,9 +57,8 @@ class Kernel:
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
         self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
-        self.softirqs.open_softirq(
-            Softirq.NET_RX, NetRx(cost.softirq_item_ns, self.tick_period_ns).action
-        )
+        self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
+        self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)
         self._on_cpu_change: list[Callable[[CpuId], None]] = []
         self._nodes = [node_of(this.cpu) for this in self.cpus]
         self._node_masks: dict[int, CpuMask] = {}

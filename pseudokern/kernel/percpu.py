@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pseudokern.kernel.napi import Napi
 
 NR_SOFTIRQS = 10
+UINT_RANGE = 1 << 32
 
 
 class Task(Protocol):

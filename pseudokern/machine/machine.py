@@ -78,6 +78,8 @@ class Machine:
         self.irqs.init_irq_proc()
         self._run_to_init()
         self._probe(before_proc=False)
+        for device in self.devices:
+            device.open()
         self.test_lines = TestLines(self.pc, self.devices)
         load = self.description.load
         Programs(
@@ -96,6 +98,7 @@ class Machine:
         irqs.force_irqthreads = parameters.threadirqs
         irqs.noirqdebug = parameters.noirqdebug
         irqs.irqfixup = parameters.irqfixup
+        self.pc.pci.has_messages = not parameters.nomsi
         if parameters.noirqdebug:
             log.printk(Level.INFO, "IRQ lockup detection disabled")
         for line in FIXUP_TEXTS[parameters.irqfixup]:

@@ -1,18 +1,23 @@
 """Note what is written from outside, and when in simulated time; and write it again.
 
 A line of JSON for each write: the time in ns, the path, the bytes as Latin-1. The clock's own
-files are left out: what they did is in the times.
+files are left out: what they did is in the times. The first line is when the machine was booted,
+in seconds since 1970, for /proc/stat and the files' times say so.
 """
 
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pseudokern.fs.tree import Caller, Tree
 from pseudokern.run.options import BootError
 from pseudokern.sim.timeline import Timeline
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("pseudokern")
 
@@ -29,15 +34,24 @@ class Write:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What was written to a machine, in order."""
+
+    boot_time_s: int
+    writes: list[Write]
+
+
 class Recorder:
     """Appends to a journal. Each line is on its way to the disk when the write returns."""
 
-    def __init__(self, path: Path, timeline: Timeline) -> None:
+    def __init__(self, path: Path, timeline: Timeline, boot_time_s: int) -> None:
         self._timeline = timeline
         try:
             self._file = path.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
             raise BootError(f"{path} cannot be written: {error.strerror}") from None
+        self._file.write(json.dumps({"boot_time_s": boot_time_s}) + "\n")
 
     def note(self, path: str, data: bytes) -> None:
         if not path.startswith(_NOT_NOTED):
@@ -51,10 +65,9 @@ class Recorder:
 class Player:
     """Feeds a journal back. next_ns is when the next write is due; None when all are done."""
 
-    def __init__(self, path: Path, tree: Tree) -> None:
+    def __init__(self, journal: Journal, tree: Tree) -> None:
         self._tree = tree
-        self._writes = read_journal(path)
-        self._writes.reverse()
+        self._writes = journal.writes[::-1]
 
     @property
     def next_ns(self) -> int | None:
@@ -74,18 +87,24 @@ class Player:
                 LOG.exception("replay: %s at %d ns: a bug", write.path, write.now_ns)
 
 
-def read_journal(path: Path) -> list[Write]:
-    """The writes of a journal in their order. BootError names the line that is not one."""
-    writes = []
+def read_journal(path: Path) -> Journal:
+    """BootError names the line that is none of a journal."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        first, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
     except (OSError, UnicodeError) as error:
         raise BootError(f"{path} cannot be read: {error}") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            data = entry["data"].encode("latin-1")
-            writes.append(Write(int(entry["now_ns"]), str(entry["path"]), data))
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise BootError(f"{path}:{number} is no line of a journal: {line[:60]!r}") from None
-    return writes
+    return Journal(
+        _parse(path, 1, first, lambda entry: int(entry["boot_time_s"])),
+        [_parse(path, number, line, _write) for number, line in enumerate(lines, start=2)],
+    )
+
+
+def _write(entry: dict[str, Any]) -> Write:
+    return Write(int(entry["now_ns"]), str(entry["path"]), entry["data"].encode("latin-1"))
+
+
+def _parse(path: Path, number: int, line: str, read: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return read(json.loads(line))
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise BootError(f"{path}:{number} is no line of a journal: {line[:60]!r}") from None

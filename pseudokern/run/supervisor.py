@@ -15,7 +15,7 @@ import trio
 from pseudokern.fs.tree import Tree
 from pseudokern.machine.machine import Machine
 from pseudokern.run.fuse_session import FuseSession
-from pseudokern.run.journal import Player, Recorder
+from pseudokern.run.journal import Player, Recorder, read_journal
 from pseudokern.run.options import BootOptions
 from pseudokern.run.pacer import Pacer
 
@@ -30,16 +30,19 @@ def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
     logging.basicConfig(format="%(name)s: %(message)s")
     with ExitStack() as cleanup:
         machine = Machine(options.description, options.seed)
-        if options.clock == "wall":
+        journal = read_journal(options.replay) if options.replay is not None else None
+        if journal is not None:
+            machine.boot_time_s = journal.boot_time_s
+        elif options.clock == "wall":
             machine.boot_time_s = int(time.time())
         machine.clock.set_mode(options.clock)
         machine.clock.set_speed(options.speed)
         if options.for_ns is not None:
             machine.clock.end_ns = machine.timeline.now_ns + options.for_ns
         tree = Tree(machine, owner_uid=os.geteuid())
-        player = Player(options.replay, tree) if options.replay is not None else None
+        player = Player(journal, tree) if journal is not None else None
         if options.record is not None:
-            recorder = Recorder(options.record, machine.timeline)
+            recorder = Recorder(options.record, machine.timeline, machine.boot_time_s)
             cleanup.callback(recorder.close)
             tree.on_write = recorder.note
         # Who asks us to stop from here on is heard once we can unmount.

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = [(), ("boot",), ("halt",), ("machines",), ("machines", "show"), ("check",)]
+COMMANDS = [(), ("boot",), ("halt",), ("dmesg",), ("machines",), ("machines", "show"), ("check",)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -80,8 +80,8 @@ def test_word_sets_its_parameter(word, field, value):
 
 
 def test_words_for_others_are_kept_up_to_the_double_dash():
-    parameters = read('quiet root=/dev/sda1 init="/bin/sh -c" -- threadirqs')
-    assert parameters.others == ("quiet", "root=/dev/sda1", "init=/bin/sh -c")
+    parameters = read('ro root=/dev/sda1 init="/bin/sh -c" -- threadirqs')
+    assert parameters.others == ("ro", "root=/dev/sda1", "init=/bin/sh -c")
     assert not parameters.threadirqs
 
 
@@ -110,3 +110,17 @@ def test_cpu_lists_are_read_after_nr_cpus_wherever_that_stands():
 @given(st.text(alphabet=' abcirqs=,-_."0123456789Nx\t', max_size=60))
 def test_no_command_line_keeps_a_machine_from_booting(text):
     read(f"isolcpus={text} maxcpus={text} {text}")
+
+
+def test_log_buf_len_takes_k_m_and_g():
+    assert read("").log_buf_len == 0
+    assert read("log_buf_len=65536").log_buf_len == 65_536
+    assert read("log_buf_len=8M").log_buf_len == 8 << 20
+    assert read("log_buf_len=0x10k").log_buf_len == 16 << 10
+
+
+def test_quiet_debug_and_loglevel_set_the_console_level():
+    assert read("").console_loglevel == 7
+    assert read("quiet").console_loglevel == 4
+    assert read("debug").console_loglevel == 10
+    assert read("quiet loglevel=6").console_loglevel == 6

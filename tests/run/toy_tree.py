@@ -43,6 +43,9 @@ class ToyFile:
         self.written.append(data)
         return len(data)
 
+    def seek(self, offset: int, whence: int) -> int:
+        raise OSError(errno.EINVAL, "proc files have no end")
+
     def release(self) -> None:
         self.open_files -= 1
 
@@ -115,9 +118,6 @@ class ToyTree:
         if path == "/link":
             return Attributes(stat.S_IFLNK | 0o777)
         return Attributes(self._find(path).mode, mtime_s=1_000_000_000.25)
-
-    def seek_end(self, path: str) -> None:
-        raise OSError(errno.EINVAL, "proc files have no end")
 
     def readdir(self, path: str) -> list[tuple[str, int]]:
         prefix = path.rstrip("/") + "/"
