@@ -17,6 +17,7 @@ from pseudokern.machine.problems import DescriptionErrors, DescriptionProblem
 from pseudokern.machine.toml_lines import Place, find_lines
 
 PRESETS = Path(__file__).parent / "presets"
+RECORDED = PRESETS / "recorded"  # variants of q4 that were recorded: to be booted, not to be listed
 DEFAULT_PRESET = "laptop"
 
 Table: TypeAlias = Mapping[str, object]
@@ -35,6 +36,8 @@ def preset_path(name: str) -> Path:
     names = preset_names()
     if name in names:
         return PRESETS / f"{name}.toml"
+    if name in {path.stem for path in RECORDED.glob("*.toml")}:
+        return RECORDED / f"{name}.toml"
     known = f"the presets are {', '.join(names)}, and a file is named like ./mine.toml"
     similar = did_you_mean(name, names)
     problem = DescriptionProblem(

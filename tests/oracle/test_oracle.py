@@ -20,13 +20,17 @@ PRESETS = ROOT / "pseudokern/machine/presets"
 CASE_TIMEOUT_S = 60
 
 
+def _has_preset(machine: str) -> bool:
+    return any((folder / f"{machine}.toml").exists() for folder in (PRESETS, PRESETS / "recorded"))
+
+
 def recorded_cases(machine: str) -> list[str]:
     outputs = (RECORDINGS / "expected" / machine).glob("*/*.out")
     return sorted(str(Path(output.parent.name, output.stem)) for output in outputs)
 
 
 MACHINES = sorted(machine.name for machine in (RECORDINGS / "machines").iterdir())
-WITH_PRESET = [machine for machine in MACHINES if (PRESETS / f"{machine}.toml").exists()]
+WITH_PRESET = [machine for machine in MACHINES if _has_preset(machine)]
 
 
 def read_pending() -> dict[tuple[str, str], str]:
