@@ -33,7 +33,7 @@ class InterruptBus:
         self._timeline = timeline
         self._ipi_ns = ipi_ns
         self._apics: dict[ApicId, LocalApic] = {}
-        self._flying: deque[tuple[LocalApic, Vector]] = deque()
+        self._flying: deque[tuple[LocalApic, Vector] | None] = deque()  # None: landed already
         self._flight = timeline.add_source(self._arrive)
 
     def add(self, apic: LocalApic) -> None:
@@ -63,7 +63,15 @@ class InterruptBus:
         self._flying.append((apic, vector))
         self._timeline.schedule(self._flight, self._timeline.now_ns + self._ipi_ns)
 
+    def land_ipis(self, destination: ApicId) -> None:
+        """Let what flies to one APIC arrive now."""
+        for index, ipi in enumerate(self._flying):
+            if ipi is not None and ipi[0].apic_id == destination:
+                self._flying[index] = None
+                ipi[0].accept(ipi[1])
+
     def _arrive(self, _now_ns: int) -> int:
-        apic, vector = self._flying.popleft()
-        apic.accept(vector)
+        ipi = self._flying.popleft()
+        if ipi is not None:
+            ipi[0].accept(ipi[1])
         return 0

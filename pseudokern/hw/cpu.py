@@ -31,22 +31,24 @@ class Cpu:
 
     busy_until_ns  end of the handler that runs, or ran last
     ready_ns       an interrupt that arrives at or after this time is delivered at once. It is
-                   FOREVER_NS while something waits in IRR or the CPU cannot take interrupts
+                   FOREVER_NS while a handler is called, something waits in IRR, or IF is clear
+    short_ways     for an IRR with only this bit: what taking that vector comes to (x86/gate.py)
     """
 
     __slots__ = ("_in_handler", "_kick", "_timeline", "apic", "busy_until_ns", "idt",
-                 "interrupt_flag", "number", "ready_ns")  # fmt: skip
+                 "interrupt_flag", "number", "ready_ns", "short_ways")  # fmt: skip
 
     def __init__(self, timeline: Timeline, number: int, apic: LocalApic) -> None:
         self.number = number
         self.apic = apic
         self.idt: list[IdtGate | None] = [None] * VECTORS
+        self.short_ways: dict[int, Callable[[int], None]] = {}
         self.interrupt_flag = False
         self.busy_until_ns = 0
         self.ready_ns = FOREVER_NS
         self._in_handler = False
         self._timeline = timeline
-        self._kick = Alarm(timeline, self.interrupt_pending)
+        self._kick = Alarm(timeline, self._kicked)
         apic.connect(self.interrupt_pending)
 
     @property
@@ -81,11 +83,41 @@ class Cpu:
         else:
             self._take()
 
+    def put_off(self, vector: Vector) -> None:
+        """Let a vector wait that arrives before ready_ns.
+
+        What apic.accept() does, without its questions if nothing waits yet: 550 -> 270 ns.
+        """
+        if self.ready_ns == FOREVER_NS:
+            self.apic.accept(vector)
+            return
+        apic, bit = self.apic, 1 << vector
+        apic.irr = bit
+        if apic.tmr:
+            apic.tmr &= ~bit
+        self.ready_ns = FOREVER_NS
+        self._kick.set(self.busy_until_ns)
+
+    def _kicked(self) -> None:
+        """The handler is over for the end of which something waits."""
+        apic = self.apic
+        short_way = self.short_ways.get(apic.irr)
+        if short_way is None or apic.isr or apic.tpr or not self.interrupt_flag:
+            self.interrupt_pending()
+        elif (now_ns := self._timeline.now_ns) < self.busy_until_ns:
+            self._kick.set(self.busy_until_ns)
+        else:
+            apic.irr = 0
+            self.ready_ns = now_ns
+            short_way(now_ns)
+
     def _take(self) -> None:
-        vector = self.apic.acknowledge() if self.interrupt_flag else None
+        # Already while it asks for the vector: an 8259 may answer with the next request at once.
+        self._in_handler = True
         try:
+            vector = self.apic.acknowledge() if self.interrupt_flag else None
             if vector is not None:
-                self._in_handler = True
+                self.ready_ns = FOREVER_NS
                 self._dispatch(vector)
         finally:
             self._in_handler = False
@@ -100,5 +132,7 @@ class Cpu:
         gate.handler(self, vector)
 
     def _update(self) -> None:
-        blocked = not self.interrupt_flag or self.apic.irr or self.apic.isr or self.apic.tpr
-        self.ready_ns = FOREVER_NS if blocked else self.busy_until_ns
+        apic = self.apic
+        open_to_all = self.interrupt_flag and not (apic.irr or apic.isr or apic.tpr)
+        free = open_to_all and not self._in_handler
+        self.ready_ns = self.busy_until_ns if free else FOREVER_NS

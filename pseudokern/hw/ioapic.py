@@ -37,7 +37,7 @@ class IoApic:
         self.lost: Counter[str] = Counter()
         self._bus = bus
         self._high = [False] * PINS
-        # The vector of each level interrupt in flight: an EOI names only that.
+        # The pins whose Remote IRR is set, by vector: an EOI names only that.
         self._awaiting_eoi: dict[Vector, list[int]] = {}
 
     def is_asserted(self, pin: int) -> bool:
@@ -57,8 +57,11 @@ class IoApic:
         self.set_pin(pin, not level)
 
     def program(self, pin: int, *, vector: Vector, destination: ApicId) -> None:
-        """Write where the pin's interrupts go."""
+        """Write where the pin's interrupts go. An EOI is compared with what is written here."""
         entry = self.entries[pin]
+        if entry.remote_irr and vector != entry.vector:
+            self._awaiting_eoi[entry.vector].remove(pin)
+            self._awaiting_eoi.setdefault(vector, []).append(pin)
         entry.vector, entry.destination = vector, destination
 
     def configure(self, pin: int, *, level: bool, active_low: bool) -> None:

@@ -2,17 +2,22 @@
 
 Follows the Intel SDM, volume 3, chapter 11. Registers of 256 bits are ints. A vector that is
 requested while its IRR bit is set collapses into that request: the APIC has one bit for it.
+
+LINT0 brings the requests of an 8259 (ExtINT): they pass IRR and ISR by, and priorities do not
+concern them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.hw.vector import VECTORS, ApicId, Vector
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import Timeline
 
 CLASS_SHIFT = 4
 MIN_VALID_VECTOR = 16
+# What LINT0 brings stands in IRR above every vector, so that whoever looks there finds it.
+EXTINT = 1 << VECTORS
 ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6
 ESR_SEND_ILLEGAL_VECTOR = 1 << 5
 
@@ -32,8 +37,9 @@ class LocalApic:
     esr        error status, as bits; each new error delivers lvt_error
     """
 
-    __slots__ = ("_broadcast_eoi", "_notify", "_send_ipi", "_timer", "apic_id", "collapsed", "esr",
-                 "irr", "isr", "lvt_error", "lvt_timer", "tmr", "tpr")  # fmt: skip
+    __slots__ = ("_acknowledge_pic", "_broadcast_eoi", "_lint0", "_lint0_masked", "_notify",
+                 "_send_ipi", "_timer", "apic_id", "collapsed", "esr", "irr", "isr", "lvt_error",
+                 "lvt_timer", "tmr", "tpr")  # fmt: skip
 
     def __init__(self, timeline: Timeline, apic_id: ApicId) -> None:
         self.apic_id = apic_id
@@ -45,10 +51,13 @@ class LocalApic:
         self.collapsed = 0
         self.lvt_timer = LocalVector()
         self.lvt_error = LocalVector()
+        self._lint0 = False
+        self._lint0_masked = True
         self._timer = Alarm(timeline, self._timer_expired)
         self._notify: Callable[[], None] = lambda: None
         self._broadcast_eoi: Callable[[Vector], None] = lambda _vector: None
         self._send_ipi: Callable[[ApicId, Vector], None] = lambda _apic_id, _vector: None
+        self._acknowledge_pic: Callable[[], int] = lambda: 0
 
     def connect(self, notify: Callable[[], None]) -> None:
         """Call notify when there may be something to deliver."""
@@ -62,6 +71,10 @@ class LocalApic:
         """Tell broadcast_eoi of each EOI of a level-triggered vector, send_ipi of each IPI."""
         self._broadcast_eoi = broadcast_eoi
         self._send_ipi = send_ipi
+
+    def connect_pic(self, acknowledge: Callable[[], int]) -> None:
+        """Ask acknowledge for the vector when the CPU takes what LINT0 brought."""
+        self._acknowledge_pic = acknowledge
 
     @property
     def ppr(self) -> int:
@@ -80,7 +93,10 @@ class LocalApic:
             self._error(ESR_RECEIVE_ILLEGAL_VECTOR)
             return
         bit = 1 << vector
-        self.tmr = self.tmr | bit if level else self.tmr & ~bit
+        if level:
+            self.tmr |= bit
+        elif self.tmr:
+            self.tmr &= ~bit
         if self.irr & bit:
             self.collapsed += 1
             return
@@ -89,14 +105,16 @@ class LocalApic:
 
     def has_request(self) -> bool:
         """Whether the highest request is of a higher class than what the CPU does."""
-        return (
-            self.irr != 0 and (self.irr.bit_length() - 1) >> CLASS_SHIFT > self.ppr >> CLASS_SHIFT
-        )
+        if not self.isr and not self.tpr:
+            return self.irr != 0  # class 0 has no vectors that could be requested
+        return (self.irr.bit_length() - 1) >> CLASS_SHIFT > self.ppr >> CLASS_SHIFT
 
     def acknowledge(self) -> Vector | None:
-        """Hand the highest request to the CPU: it moves from IRR to ISR."""
+        """Hand the highest request to the CPU: it moves from IRR to ISR, unless it is an ExtINT."""
         if not self.has_request():
             return None
+        if self.irr & EXTINT:
+            return Vector(self._acknowledge_pic())
         vector = Vector(self.irr.bit_length() - 1)
         self.irr ^= 1 << vector
         self.isr |= 1 << vector
@@ -136,10 +154,20 @@ class LocalApic:
         self.tpr = tpr & 0xFF
         self._notify()
 
+    def set_lint0(self, high: bool) -> None:
+        """Drive the wire from the 8259: high while it has a request."""
+        self._lint0 = high
+        self._update_lint0()
+
+    def mask_lint0(self, masked: bool) -> None:
+        """Write the mask bit of LVT0, whose delivery mode is ExtINT."""
+        self._lint0_masked = masked
+        self._update_lint0()
+
     def reset(self) -> None:
         """INIT: everything requested or in service is forgotten, the local sources are masked."""
         self.irr = self.isr = self.tmr = self.tpr = self.esr = 0
-        self.lvt_timer.masked = self.lvt_error.masked = True
+        self.lvt_timer.masked = self.lvt_error.masked = self._lint0_masked = True
 
     def set_deadline(self, at_ns: int) -> None:
         """Arm the timer, in TSC-deadline mode, for one interrupt at at_ns."""
@@ -151,6 +179,13 @@ class LocalApic:
     def _timer_expired(self) -> None:
         if not self.lvt_timer.masked:
             self.accept(self.lvt_timer.vector)
+
+    def _update_lint0(self) -> None:
+        if self._lint0 and not self._lint0_masked:
+            self.irr |= EXTINT
+        else:
+            self.irr &= ~EXTINT
+        self._notify()
 
     def _error(self, bit: int) -> None:
         self.esr |= bit

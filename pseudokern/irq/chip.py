@@ -25,6 +25,10 @@ def unmask_irq(desc: IrqDesc) -> None:
 
 
 def _mask_ack(desc: IrqDesc) -> None:
+    if desc.chip.has_mask_ack:
+        desc.chip.mask_ack(desc)
+        desc.dstate |= IrqData.IRQ_MASKED
+        return
     mask_irq(desc)
     desc.chip.ack(desc)
 

@@ -44,6 +44,9 @@ class CountSource(Protocol):
     def fold(self) -> None:
         """Add the counts to the descriptor's, and begin again at zero."""
 
+    def remove(self) -> None:
+        """Fold, and count no more."""
+
 
 def handle_bad_irq(desc: "IrqDesc") -> None:
     """What a line without a flow handler does: count, and say so.
@@ -294,7 +297,7 @@ class IrqTable:
         return desc
 
     def _free_range(self, count: int) -> int:
-        start = self.gsi_top
+        start = max(self.gsi_top, 1)  # a dynamic interrupt is never 0
         while taken := [n for n in range(start, start + count) if Irq(n) in self._descs]:
             start = taken[-1] + 1
         return start

@@ -7,15 +7,23 @@ They are plain ints in namespaces, not IntFlag: an enum's & makes an object each
 measured at ten times the cost of the whole test.
 """
 
-from enum import IntEnum
+from typing import ClassVar
 
 
-class IrqReturn(IntEnum):
-    """What a handler says: not mine, done, or wake my thread."""
+class IrqReturn(int):
+    """What a handler says: not mine, done, or wake my thread.
 
-    NONE = 0
-    HANDLED = 1
-    WAKE_THREAD = 2
+    Not an enum: every handler looks one of these up, and that took 69 ns instead of 12.
+    """
+
+    NONE: ClassVar["IrqReturn"]
+    HANDLED: ClassVar["IrqReturn"]
+    WAKE_THREAD: ClassVar["IrqReturn"]
+
+
+IrqReturn.NONE = IrqReturn(0)
+IrqReturn.HANDLED = IrqReturn(1)
+IrqReturn.WAKE_THREAD = IrqReturn(2)
 
 
 class Irqf:

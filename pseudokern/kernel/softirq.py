@@ -9,6 +9,7 @@ another run as soon as the last one's time is over.
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import cache
 
 from pseudokern.kernel.percpu import NR_SOFTIRQS, PerCpu
 from pseudokern.sim.alarm import Alarm
@@ -38,6 +39,11 @@ Action = Callable[[PerCpu, int], int]
 _ONLY = {1 << number: number for number in range(NR_SOFTIRQS)}
 
 
+@cache
+def _numbers(pending: int) -> tuple[int, ...]:
+    return tuple(number for number in range(NR_SOFTIRQS) if pending >> number & 1)
+
+
 class Softirqs:
     """The ten actions, and their execution on each CPU."""
 
@@ -52,19 +58,28 @@ class Softirqs:
     def irq_exit(self, this: PerCpu, now_ns: int, irq_ns: int) -> None:
         """Run what is pending on this CPU, from now_ns on; an interrupt of irq_ns ended then."""
         if now_ns - irq_ns < this.softirq_end_ns:
-            # It came in the middle of a run, which it made longer.
-            this.softirq_end_ns += irq_ns
-            self._alarms[this.cpu].set(this.softirq_end_ns)
-            return
+            self.put_off(this, irq_ns)
+        else:
+            self._begin(this, now_ns)
+
+    def _begin(self, this: PerCpu, now_ns: int) -> None:
         number = _ONLY.get(this.softirq_pending)
         if number is None:
             self._run(this, now_ns)
             return
         this.softirq_pending = 0
         this.softirq_counts[number] += 1
-        end_ns = self._actions[number](this, now_ns + self._softirq_ns)
+        self.run_ended(this, now_ns, self._actions[number](this, now_ns + self._softirq_ns))
+
+    def put_off(self, this: PerCpu, irq_ns: int) -> None:
+        """Run what is pending later: an interrupt of irq_ns came in the middle of a run."""
+        this.softirq_end_ns = end_ns = this.softirq_end_ns + irq_ns
+        self._alarms[this.cpu].set(end_ns)
+
+    def run_ended(self, this: PerCpu, began_ns: int, end_ns: int) -> None:
+        """Note how long a run takes; what it raised itself, or left over, runs after it."""
         this.softirq_end_ns = end_ns
-        this.softirq_ns += end_ns - now_ns
+        this.softirq_ns += end_ns - began_ns
         if this.softirq_pending:
             self._alarms[this.cpu].set(end_ns)
 
@@ -79,19 +94,15 @@ class Softirqs:
             pending, this.softirq_pending = this.softirq_pending, 0
             if not pending:
                 break
-            for number in range(NR_SOFTIRQS):
-                if pending >> number & 1:
-                    this.softirq_counts[number] += 1
-                    end_ns = self._actions[number](this, end_ns + self._softirq_ns)
-        this.softirq_end_ns = end_ns
-        this.softirq_ns += end_ns - now_ns
-        if this.softirq_pending:
-            self._alarms[this.cpu].set(end_ns)
+            for number in _numbers(pending):
+                this.softirq_counts[number] += 1
+                end_ns = self._actions[number](this, end_ns + self._softirq_ns)
+        self.run_ended(this, now_ns, end_ns)
 
     def _resume(self, this: PerCpu, timeline: Timeline) -> Callable[[], None]:
         def resume() -> None:
             if this.softirq_pending:
-                self._run(this, timeline.now_ns)
+                self._begin(this, timeline.now_ns)
 
         return resume
 

@@ -63,8 +63,8 @@ class Timeline:
 
     def open_run(self, until_ns: int = FOREVER_NS) -> None:
         """Let the source whose gate is being called handle its events up to horizon_ns."""
-        _, left, right = self.heap[:3]
-        self.horizon_ns = min(min(left, right, self._limit_key) >> SOURCE_BITS, until_ns)
+        horizon_ns = min(self.heap[1], self.heap[2], self._limit_key) >> SOURCE_BITS
+        self.horizon_ns = horizon_ns if horizon_ns < until_ns else until_ns
 
     def close_run(self, handled: int) -> None:
         """End what open_run() began, after `handled` events."""

@@ -12,13 +12,13 @@ NET_RX_BIT = 1 << Softirq.NET_RX
 ITEM_NS = 250
 
 
-class Queue:
+class Queue(Napi):
     """Frames that wait, and how many each poll took."""
 
     def __init__(self, frames):
+        super().__init__()
         self.frames = frames
         self.polls = []
-        self.napi = Napi(self.poll)
 
     def poll(self, weight):
         taken = min(weight, self.frames)
@@ -40,15 +40,15 @@ def net_rx():
 def scheduled(this, *frames):
     queues = [Queue(number) for number in frames]
     for queue in queues:
-        queue.napi.schedule(this)
+        queue.schedule(this)
     return queues
 
 
 def test_scheduling_a_queue_raises_net_rx_once(this):
     queue = Queue(1)
-    queue.napi.schedule(this)
-    queue.napi.schedule(this)
-    assert this.poll_list == [queue.napi]
+    queue.schedule(this)
+    queue.schedule(this)
+    assert this.poll_list == [queue]
     assert this.softirq_pending == NET_RX_BIT
 
 
@@ -56,7 +56,7 @@ def test_a_queue_that_takes_less_than_64_is_done(this, net_rx):
     [queue] = scheduled(this, 63)
     this.softirq_pending = 0
     assert net_rx.action(this, 1_000) == 1_000 + 63 * ITEM_NS
-    assert not queue.napi.scheduled
+    assert not queue.scheduled
     assert this.poll_list == []
     assert this.softirq_pending == 0
 
@@ -66,13 +66,13 @@ def test_a_queue_that_takes_all_64_is_polled_again_in_the_next_pass(this, net_rx
     this.softirq_pending = 0
     net_rx.action(this, 0)
     assert queue.polls == [NAPI_WEIGHT]
-    assert queue.napi.scheduled
+    assert queue.scheduled
     assert this.softirq_pending == NET_RX_BIT
     assert this.time_squeeze == 0
 
     net_rx.action(this, 0)
     assert queue.polls == [64, 36]
-    assert not queue.napi.scheduled
+    assert not queue.scheduled
 
 
 def test_five_full_queues_use_up_the_budget_of_300_with_the_fifth_poll(this, net_rx):
@@ -85,8 +85,8 @@ def test_five_full_queues_use_up_the_budget_of_300_with_the_fifth_poll(this, net
 def test_what_was_not_polled_comes_before_what_was(this, net_rx):
     queues = scheduled(this, *[1_000] * 6)
     net_rx.action(this, 0)
-    assert this.poll_list[0] is queues[5].napi
-    assert this.poll_list[1:] == [queue.napi for queue in queues[:5]]
+    assert this.poll_list[0] is queues[5]
+    assert this.poll_list[1:] == queues[:5]
 
 
 def test_four_full_queues_do_not_use_up_the_budget(this, net_rx):

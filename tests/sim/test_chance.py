@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pseudokern.sim.chance import QUANTILES, Chance
+from pseudokern.sim.chance import BYTES, QUANTILES, Chance
 
 seeds = st.integers(0, 2**64)
 
@@ -63,8 +63,8 @@ def test_arrivals_come_after_their_start_and_never_together(seed, start_ns, mean
     assert all(earlier < later for earlier, later in pairwise(times))
 
 
-class EveryQuantileOnce(Random):
-    """Perfect chance: draws 0, 1, 2 and so on, sixteen bits each."""
+class EveryNumberInTurn(Random):
+    """Perfect chance: every byte and every 16-bit word as often as any other."""
 
     drawn = 0
 
@@ -73,15 +73,17 @@ class EveryQuantileOnce(Random):
         words = range(first, self.drawn)
         return int.from_bytes(b"".join(n.to_bytes(2, "little") for n in words), "little")
 
+    def randbytes(self, n):
+        return bytes(number % 256 for number in range(n))
 
-@given(st.integers(1, 300))
-def test_choices_draw_every_item_equally_often_from_the_quantiles(items):
+
+@given(st.integers(1, 1_000))
+def test_choices_draw_every_item_equally_often_from_perfect_chance(items):
     chance = Chance(1, "x")
-    chance.random = EveryQuantileOnce()
-    whole = QUANTILES // items
-    assert Counter(islice(chance.choices(range(items)), whole * items)) == dict.fromkeys(
-        range(items), whole
-    )
+    chance.random = EveryNumberInTurn()
+    each = (BYTES if items <= BYTES else QUANTILES) // items
+    drawn = Counter(islice(chance.choices(range(items)), each * items))
+    assert drawn == dict.fromkeys(range(items), each)
 
 
 def test_choices_are_even_within_two_percent():
