@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from pseudokern.fs import (
     debug,
+    ports,
     proc_irq,
     proc_pid,
     sys_cpu,
@@ -278,4 +279,5 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),
     Entry(f"{_DEBUG}/losses", 0o400, debug.show_losses),
+    Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
 )

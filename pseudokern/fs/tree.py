@@ -9,83 +9,17 @@ The user who mounted, and uid 0, are root here.
 
 import errno
 import os
-import select
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from pseudokern.fs.debug import written_when_done
-from pseudokern.fs.entries import (
-    COLLECTIONS,
-    ENTRIES,
-    Collection,
-    Entry,
-    Folder,
-    Link,
-    Special,
-)
+from pseudokern.fs.attributes import PROC_BLOCK_SIZE, Attributes, Caller, allows
+from pseudokern.fs.directory import Directory, Found, Node, build
+from pseudokern.fs.entries import ENTRIES, Entry, Link, Special
 from pseudokern.fs.open_file import OpenFile, Opening
-from pseudokern.fs.seq_file import SeqReader
+from pseudokern.fs.tree_file import JournaledFile, TreeFile
 from pseudokern.machine.machine import Machine
-from pseudokern.sim.completion import Completion
 
-PROC_BLOCK_SIZE = 1024
 PAGE_SIZE = 4096
-
-
-@dataclass(slots=True)
-class Attributes:
-    """What stat() says. mode includes the type."""
-
-    mode: int
-    nlink: int = 1
-    uid: int = 0
-    gid: int = 0
-    size: int = 0
-    blksize: int = PROC_BLOCK_SIZE
-    mtime_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks."""
-
-    uid: int
-    gid: int
-    pid: int
-
-
-@dataclass(slots=True)
-class Directory:
-    """A directory of the table: fixed children, and at most one collection."""
-
-    mode: int
-    exists: Callable[..., bool] | None = None
-    children: "dict[str, Node]" = field(default_factory=dict)
-    collection: Collection | None = None
-    member: "Node | None" = None
-
-
-File: TypeAlias = Entry | Special
-Node: TypeAlias = Directory | Entry | Special | Link
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a path leads to, and the objects that its components in braces stand for."""
-
-    path: str
-    node: Node
-    keys: tuple[object, ...]
-
-    @property
-    def in_proc(self) -> bool:
-        return self.path.startswith("/proc")
-
-    @property
-    def in_debugfs(self) -> bool:
-        return self.path.startswith("/sys/kernel/debug")
 
 
 class Tree:
@@ -96,7 +30,7 @@ class Tree:
         self.on_write: Callable[[str, bytes], None] = lambda _path, _data: None
         self._owner_uid = owner_uid
         self._root = build(ENTRIES)
-        self._open: dict[str, list[_TreeFile]] = {}
+        self._open: dict[str, list[TreeFile]] = {}
         self._changed: dict[tuple[int, tuple[object, ...]], Attributes] = {}
 
     def getattr(self, path: str) -> Attributes:
@@ -149,10 +83,10 @@ class Tree:
             raise OSError(errno.EINVAL, f"{path} cannot be opened with O_DIRECT")
         if isinstance(node, Special):
             opening = Opening(flags, self._is_root(caller))
-            return _Journaled(self, path, node.open(self.machine, opening, *found.keys))
+            return JournaledFile(self, path, node.open(self.machine, opening, *found.keys))
         if writes and node.store is None and not found.in_proc:
             raise OSError(errno.EACCES, f"{path} cannot be written")
-        file = _TreeFile(self, found, node, self._attributes(found))
+        file = TreeFile(self, found, node, self._attributes(found))
         self._open.setdefault(path, []).append(file)
         return file
 
@@ -213,7 +147,7 @@ class Tree:
             proc = errno.EPERM
         raise self._refusal(old, caller, proc=proc, sys=errno.EPERM)
 
-    def forget(self, file: "_TreeFile", path: str) -> None:
+    def forget(self, file: "TreeFile", path: str) -> None:
         """An open file was closed."""
         self._open[path].remove(file)
         if not self._open[path]:
@@ -305,9 +239,9 @@ class Tree:
         parts = found.path.strip("/").split("/")
         for depth in range(1, len(parts)):
             folder = self._find("/" + "/".join(parts[:depth]))
-            if not _allows(self._attributes(folder), caller, os.X_OK):
+            if not allows(self._attributes(folder), caller, os.X_OK):
                 raise OSError(errno.EACCES, found.path)
-        if not _allows(self._attributes(found), caller, mask):
+        if not allows(self._attributes(found), caller, mask):
             raise OSError(errno.EACCES, found.path)
 
     def _own(self, path: str, caller: Caller) -> tuple[Found, Attributes]:
@@ -325,125 +259,5 @@ class Tree:
         return OSError(proc if path.startswith("/proc") else sys, path)
 
 
-class _TreeFile(OpenFile):
-    """An open entry: rendered when it is read from the start, then read on from that."""
-
-    __slots__ = ("_entry", "_found", "_reader", "_tree", "attributes")
-
-    def __init__(self, tree: Tree, found: Found, entry: Entry, attributes: Attributes) -> None:
-        self.attributes = attributes
-        self._tree = tree
-        self._found = found
-        self._entry = entry
-        self._reader: SeqReader | None = None
-
-    def read(self, size: int, offset: int) -> bytes | Completion:
-        if offset == 0 or self._reader is None:
-            self._check_alive()
-            if self._entry.show is None:
-                raise OSError(errno.EINVAL, f"{self._found.path} cannot be read")
-            shown = self._entry.show(self._tree.machine, *self._found.keys)
-            self._reader = SeqReader([shown] if isinstance(shown, bytes) else shown)
-        return self._reader.read(size, offset)
-
-    def write(self, data: bytes, offset: int) -> int | Completion:
-        self._check_alive()
-        if self._entry.store is None:
-            raise OSError(errno.EIO, f"{self._found.path} cannot be written")
-        begun = self._entry.store(self._tree.machine, data, *self._found.keys)
-        self._tree.on_write(self._found.path, data)
-        return written_when_done(begun, len(data)) if isinstance(begun, Completion) else len(data)
-
-    def poll(self) -> int:
-        """A file of /sys that was not read yet is news; kernfs_generic_poll()."""
-        is_news = self._reader is None and not self._found.in_proc
-        return super().poll() | (select.EPOLLERR | select.EPOLLPRI if is_news else 0)
-
-    def seek(self, offset: int, whence: int) -> int:
-        """EINVAL: files of /proc have no end. Others are data up to their size, then a hole."""
-        if self._found.in_proc:
-            raise OSError(errno.EINVAL, f"{self._found.path} has no end to seek to")
-        size = self.attributes.size
-        if whence == os.SEEK_END or offset >= size:
-            return super().seek(offset, whence)
-        return offset if whence == os.SEEK_DATA else size
-
-    def release(self) -> None:
-        self._tree.forget(self, self._found.path)
-
-    def _check_alive(self) -> None:
-        """EIO in /proc, ENODEV in /sys: the object that the file belonged to is gone."""
-        if self._found.keys and not self._tree.is_current(self._found):
-            raise OSError(errno.EIO if self._found.in_proc else errno.ENODEV, self._found.path)
-
-
-class _Journaled(OpenFile):
-    """A file with a mind of its own, whose writes are told of like all others."""
-
-    __slots__ = ("_file", "_path", "_tree")
-
-    def __init__(self, tree: Tree, path: str, file: OpenFile) -> None:
-        self._tree = tree
-        self._path = path
-        self._file = file
-
-    def read(self, size: int, offset: int) -> bytes | Completion:
-        return self._file.read(size, offset)
-
-    def write(self, data: bytes, offset: int) -> int | Completion:
-        written = self._file.write(data, offset)
-        self._tree.on_write(self._path, data)
-        return written
-
-    def poll(self) -> int:
-        return self._file.poll()
-
-    def call_when_ready(self, callback: Callable[[], None]) -> None:
-        self._file.call_when_ready(callback)
-
-    def seek(self, offset: int, whence: int) -> int:
-        return self._file.seek(offset, whence)
-
-    def release(self) -> None:
-        self._file.release()
-
-
-def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
-    """The directories that the paths of entries ask for. In /sys they are writable by root."""
-    root = Directory(0o755)
-    for entry in entries:
-        *folders, name = entry.path.split("/")
-        parent = root
-        for folder in folders:
-            parent = _enter(parent, folder, 0o555 if folders[0] == "proc" else 0o755)
-        if isinstance(entry, Folder):
-            _enter(parent, name, entry.mode).exists = entry.exists
-        elif name in COLLECTIONS:
-            parent.collection, parent.member = COLLECTIONS[name], entry
-        else:
-            parent.children[name] = entry
-    return root
-
-
-def _enter(parent: Directory, name: str, mode: int) -> Directory:
-    if name in COLLECTIONS:
-        if parent.member is None:
-            parent.collection, parent.member = COLLECTIONS[name], Directory(mode)
-        child: Node = parent.member
-    else:
-        child = parent.children.setdefault(name, Directory(mode))
-    assert isinstance(child, Directory)
-    return child
-
-
 def _key(found: Found) -> tuple[int, tuple[object, ...]]:
     return id(found.node), found.keys
-
-
-def _allows(attributes: Attributes, caller: Caller, mask: int) -> bool:
-    mode = attributes.mode
-    if caller.uid == attributes.uid:
-        mode >>= 6
-    elif caller.gid == attributes.gid:
-        mode >>= 3
-    return mode & mask == mask

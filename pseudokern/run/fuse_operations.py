@@ -16,8 +16,9 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from pseudokern.fs.attributes import Attributes, Caller
 from pseudokern.fs.open_file import OpenFile
-from pseudokern.fs.tree import Attributes, Caller, Tree
+from pseudokern.fs.tree import Tree
 from pseudokern.run.libfuse import Libfuse
 
 LOG = logging.getLogger("pseudokern")

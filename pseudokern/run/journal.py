@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pseudokern.fs.tree import Caller, Tree
+from pseudokern.fs.attributes import Caller
+from pseudokern.fs.tree import Tree
 from pseudokern.run.options import BootError
 from pseudokern.sim.timeline import Timeline
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pseudokern.fs.tree import Caller
+from pseudokern.fs.attributes import Caller
 
 pytestmark = pytest.mark.mount
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from pseudokern.fs.tree import Attributes, Caller
+from pseudokern.fs.attributes import Attributes, Caller
 from pseudokern.run.fuse_session import FuseSession
 from pseudokern.sim.completion import Completion
 

@@ -1,0 +1,70 @@
+"""Turn the table of entries into directories.
+
+A directory has fixed children, and at most one collection: the interrupts, the CPUs.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pseudokern.fs.entries import COLLECTIONS, Collection, Entry, Folder, Link, Special
+
+
+@dataclass(slots=True)
+class Directory:
+    """A directory of the table: fixed children, and at most one collection."""
+
+    mode: int
+    exists: Callable[..., bool] | None = None
+    children: "dict[str, Node]" = field(default_factory=dict)
+    collection: Collection | None = None
+    member: "Node | None" = None
+
+
+File: TypeAlias = Entry | Special
+Node: TypeAlias = Directory | Entry | Special | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a path leads to, and the objects that its components in braces stand for."""
+
+    path: str
+    node: Node
+    keys: tuple[object, ...]
+
+    @property
+    def in_proc(self) -> bool:
+        return self.path.startswith("/proc")
+
+    @property
+    def in_debugfs(self) -> bool:
+        return self.path.startswith("/sys/kernel/debug")
+
+
+def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
+    """The directories that the paths of entries ask for. In /sys they are writable by root."""
+    root = Directory(0o755)
+    for entry in entries:
+        *folders, name = entry.path.split("/")
+        parent = root
+        for folder in folders:
+            parent = _enter(parent, folder, 0o555 if folders[0] == "proc" else 0o755)
+        if isinstance(entry, Folder):
+            _enter(parent, name, entry.mode).exists = entry.exists
+        elif name in COLLECTIONS:
+            parent.collection, parent.member = COLLECTIONS[name], entry
+        else:
+            parent.children[name] = entry
+    return root
+
+
+def _enter(parent: Directory, name: str, mode: int) -> Directory:
+    if name in COLLECTIONS:
+        if parent.member is None:
+            parent.collection, parent.member = COLLECTIONS[name], Directory(mode)
+        child: Node = parent.member
+    else:
+        child = parent.children.setdefault(name, Directory(mode))
+    assert isinstance(child, Directory)
+    return child
