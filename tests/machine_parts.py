@@ -32,6 +32,9 @@ def new_pc(
     siblings_of: Callable[[CpuId], CpuMask] = lambda cpu: 1 << cpu,
     cost: CostModel | None = None,
     gates: bool = True,
+    noapic: bool = False,
+    ioapics: int = 1,
+    has_pic: bool = True,
 ) -> Pc:
     """A PC without devices and without load; its time stands at 0."""
     kernel = Kernel(
@@ -46,10 +49,11 @@ def new_pc(
     pc = Pc(
         kernel,
         apic_ids=[ApicId(n) for n in range(cpus)],
-        ioapics=1,
-        has_pic=True,
+        ioapics=ioapics,
+        has_pic=has_pic,
         level_isa=frozenset({9}),
         siblings_of=siblings_of,
+        noapic=noapic,
     )
     pc.gates.enabled = gates
     return pc
@@ -144,12 +148,11 @@ class MessageLine(TestLine):
 
 
 class EdgeLine(TestLine):
-    """An ISA line: one edge at a pin of the I/O APIC."""
+    """An ISA line: one edge at a pin of the I/O APIC, or at the 8259."""
 
     def signal(self) -> None:
         self.raised += 1
-        pin = self.pc.gsis.pin_of_irq(self.irq)
-        pin.ioapic.pulse(pin.number)
+        self.pc.gsis.pulse(self.irq)
 
 
 class LevelLine(TestLine):

@@ -15,7 +15,8 @@ class Edu(IntxDevice):
     """An "edu". interrupt: how its driver takes interrupts.
 
     "none" leaves the device alone, until the irqctl file takes it; "freed" requests the INTx line
-    once and gives it back, which leaves the line's directory in /proc/irq.
+    once and gives it back, which leaves the line's directory in /proc/irq. "msi" is INTx where
+    there are no messages.
     """
 
     KEYS: ClassVar = {
@@ -24,12 +25,12 @@ class Edu(IntxDevice):
     }
     IDENTITY: ClassVar = (0x1234, 0x11E8, 0x00FF00)
 
-    def probe(self) -> None:
+    def open(self) -> None:  # its driver is a module, loaded when all others are there
         way = self.options["interrupt"]
         line = self.enable()
         if way == "none":
             return
-        if way == "msi":
+        if way == "msi" and self.pc.pci.has_messages:
             desc = self.pc.pci.alloc_msi(self.function, 1)[0]
             self.request_irq(desc.irq, lambda: IrqReturn.HANDLED, name=self.name)
         else:

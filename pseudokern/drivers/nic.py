@@ -3,13 +3,18 @@
 Frames arrive at random times, a rate for every queue. A frame interrupts unless the queue is
 being polled already; the handler schedules NAPI, which polls in the NET_RX softirq.
 
+Without MSI-X one handler on the INTx line serves the queues. Most drivers have only one then,
+to which all frames go.
+
 Not modelled yet: flows, RSS, coalescing, rings that overflow, transmission.
 """
 
+import errno
 from collections.abc import Callable
 from typing import ClassVar
 
-from pseudokern.drivers.device import IrqReturn, PciDevice
+from pseudokern.drivers.device import IrqReturn
+from pseudokern.drivers.intx import IntxDevice, IntxSource
 from pseudokern.drivers.keys import (
     PCI_KEYS,
     Choice,
@@ -27,43 +32,39 @@ from pseudokern.hw.msi import MsiVector
 from pseudokern.hw.msix import MsixEntry
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
-from pseudokern.kernel.kernel import Kernel
+from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.napi import Napi
 from pseudokern.x86.msi_chip import message_of
 
 MAX_QUEUES = 256
 
 
-class RxQueue:
+class RxQueue(Napi):
     """One receive queue: the frames that wait, and the message that says so."""
 
-    __slots__ = ("_kernel", "_message", "frames", "napi", "waiting")
+    __slots__ = ("_message", "waiting")
 
-    def __init__(self, kernel: Kernel, message: MsixEntry | MsiVector) -> None:
+    def __init__(self, message: MsixEntry | MsiVector | IntxSource) -> None:
+        super().__init__()
         self.waiting = 0
-        self.frames = 0
-        self.napi = Napi(self.poll)
-        self._kernel = kernel
         self._message = message
 
     def receive(self, now_ns: int) -> None:
         """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
         self.waiting += 1
-        if not self.napi.scheduled:
+        if not self.scheduled:
             self._message.trigger(now_ns)
 
-    def interrupt(self) -> IrqReturn:
-        self.napi.schedule(self._kernel.this)
-        return IrqReturn.HANDLED
-
     def poll(self, weight: int) -> int:
-        taken = self.waiting if self.waiting < weight else weight
-        self.waiting -= taken
-        self.frames += taken
+        taken = self.waiting
+        if taken > weight:
+            self.waiting = taken - weight
+            return weight
+        self.waiting = 0
         return taken
 
 
-class Nic(PciDevice):
+class Nic(IntxDevice):
     """A multi-queue network card."""
 
     KEYS: ClassVar = {
@@ -90,22 +91,48 @@ class Nic(PciDevice):
         return self.style.identity
 
     def probe(self) -> None:
-        self.enable()
+        self.queues = []
+        self._line = self.enable()
+        if self.pc.pci.has_messages:
+            self._request_messages()
+        elif self.style.intx == "probed":
+            self._request_line()
+        elif self.style.intx == "never":
+            self.refuse(OSError(errno.EINVAL, f"{self.name} needs MSI-X"))
+
+    def open(self) -> None:
+        if not self.pc.pci.has_messages and self.style.intx == "opened":
+            self._request_line()
+
+    def _request_messages(self) -> None:
         vectors = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
         count = max(len(vectors), self.style.least_vectors)
         descs = self.pc.pci.alloc_msix(self.function, count)
-        self.queues = []
         for vector, desc in zip(vectors, descs, strict=False):
             self._request(vector, desc)
             self._hint(vector, desc)
         self._start_traffic()
 
+    def _request_line(self) -> None:
+        cost_ns = self.options["handler"]
+        source = self.fall_back_to_intx(self._line, self.name, self._poll_queues, cost_ns=cost_ns)
+        count = self.options["queues"] if self.style.keeps_queues else 1
+        self.queues = [RxQueue(source) for _ in range(count)]
+        self._start_traffic()
+
+    def _poll_queues(self) -> IrqReturn:
+        """The handler on the line: it has to look which queues have frames."""
+        for queue in self.queues:
+            if queue.waiting:
+                queue.schedule(self.kernel.this)
+        return IrqReturn.HANDLED
+
     def _request(self, vector: Vector, desc: IrqDesc) -> None:
         handler: Callable[[], IrqReturn] = _nothing_to_do
         if vector.receives:
-            queue = RxQueue(self.kernel, message_of(desc))
+            queue = RxQueue(message_of(desc))
             self.queues.append(queue)
-            handler = queue.interrupt
+            handler = NapiHandler(self.kernel, queue)
         self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
 
     def _hint(self, vector: Vector, desc: IrqDesc) -> None:
@@ -121,7 +148,8 @@ class Nic(PciDevice):
     def _start_traffic(self) -> None:
         """One stream for all queues that have the same rate."""
         by_rate: dict[float, list[Target]] = {}
-        for queue, rate_hz in zip(self.queues, self.options["rate"], strict=True):
+        for number, rate_hz in enumerate(self.options["rate"]):
+            queue = self.queues[number % len(self.queues)]
             by_rate.setdefault(rate_hz, []).append(queue.receive)
         for rate_hz, targets in by_rate.items():
             self.traffic(rate_hz, targets)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 OTHER = -1  # a vector that belongs to no queue: link changes, commands
 
@@ -25,6 +26,8 @@ class Style:
 
     hints          it asks for queue n to go to CPU n
     least_vectors  it allocates so many, and leaves what is over unused
+    intx           when it requests the INTx line, if there are no messages
+    keeps_queues   it serves all its queues on that line, too, and not one only
     """
 
     driver: str
@@ -32,6 +35,8 @@ class Style:
     vectors: Callable[[str, str, int], list[Vector]]
     hints: bool = False
     least_vectors: int = 1
+    intx: Literal["opened", "probed", "never"] = "opened"
+    keeps_queues: bool = False
 
 
 def _e1000e(name: str, _bdf: str, queues: int) -> list[Vector]:
@@ -70,8 +75,15 @@ def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
 STYLES = {
     "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e),
     "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3, least_vectors=3),
-    "virtio-net": Style("virtio-pci", (0x1AF4, 0x1000, 0x020000), _virtio_net, hints=True),
-    "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True),
+    "virtio-net": Style(
+        "virtio-pci",
+        (0x1AF4, 0x1000, 0x020000),
+        _virtio_net,
+        hints=True,
+        intx="probed",
+        keeps_queues=True,
+    ),
+    "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True, intx="never"),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
-    "mlx5": Style("mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True),
+    "mlx5": Style("mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True, intx="never"),
 }

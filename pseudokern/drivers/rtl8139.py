@@ -11,6 +11,19 @@ from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
 from pseudokern.kernel.napi import Napi
 
 
+class Ring(Napi):
+    """The receive ring."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 0
+
+    def poll(self, weight: int) -> int:
+        taken = min(weight, self.waiting)
+        self.waiting -= taken
+        return taken
+
+
 class Rtl8139(IntxDevice):
     """A RealTek 8139C+. rate: frames a second."""
 
@@ -19,22 +32,19 @@ class Rtl8139(IntxDevice):
     DRIVER: ClassVar = "8139cp"
 
     def probe(self) -> None:
-        self.frames_waiting = 0
-        self.napi = Napi(self.poll)
-        self.request_intx(self.enable(), self.name)
+        self.ring = Ring()
+        self.line = self.enable()
+
+    def open(self) -> None:
+        self.request_intx(self.line, self.name)
         self.traffic(self.options["rate"], [self.receive])
 
     def receive(self, now_ns: int) -> None:
-        self.frames_waiting += 1
+        self.ring.waiting += 1
         self.assert_intx(now_ns)
 
     def handle_intx(self) -> IrqReturn:
         answer = super().handle_intx()
         if answer is IrqReturn.HANDLED:
-            self.napi.schedule(self.kernel.this)
+            self.ring.schedule(self.kernel.this)
         return answer
-
-    def poll(self, weight: int) -> int:
-        taken = min(weight, self.frames_waiting)
-        self.frames_waiting -= taken
-        return taken

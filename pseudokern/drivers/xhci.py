@@ -1,18 +1,21 @@
-"""Be a USB controller: MSI-X for each CPU, of which Linux uses the first.
+"""Be a USB controller: MSI-X for each CPU, of which Linux uses the first, or its INTx line.
 
-Follows drivers/usb/host/xhci-pci.c.
+Follows drivers/usb/host/xhci-pci.c. On its line it is called after its bus: a controller has two
+buses, the second for USB 3.
 """
 
 from typing import ClassVar
 
-from pseudokern.drivers.device import IrqReturn, PciDevice
+from pseudokern.drivers.device import IrqReturn
+from pseudokern.drivers.intx import IntxDevice
 from pseudokern.drivers.keys import PCI_KEYS, Integer, Key, Rate
+from pseudokern.drivers.traffic import Target
 from pseudokern.x86.msi_chip import message_of
 
 MAX_INTERRUPTERS = 16
 
 
-class Xhci(PciDevice):
+class Xhci(IntxDevice):
     """An xHCI controller. rate: events a second."""
 
     KEYS: ClassVar = {
@@ -24,9 +27,26 @@ class Xhci(PciDevice):
     DRIVER: ClassVar = "xhci_hcd"
 
     def probe(self) -> None:
-        self.enable()
+        line = self.enable()
+        if self.pc.pci.has_messages:
+            event = self._request_messages()
+        else:
+            event = self.fall_back_to_intx(line, f"xhci-hcd:usb{self._bus_number}", _handle).trigger
+        self.traffic(self.options["rate"], [event])
+
+    def _request_messages(self) -> Target:
         count = min(self.kernel.online.bit_count() + 1, MAX_INTERRUPTERS)
         descs = self.pc.pci.alloc_msix(self.function, count)
         for desc in descs[: self.options["used"]]:
-            self.request_irq(desc.irq, lambda: IrqReturn.HANDLED, name="xhci_hcd")
-        self.traffic(self.options["rate"], [message_of(descs[0]).trigger_now])
+            self.request_irq(desc.irq, _handle, name="xhci_hcd")
+        return message_of(descs[0]).trigger_now
+
+    @property
+    def _bus_number(self) -> int:
+        functions = self.pc.pci.functions.values()
+        before = [f for f in functions if f.driver == self.DRIVER and f is not self.function]
+        return 1 + 2 * len(before)
+
+
+def _handle() -> IrqReturn:
+    return IrqReturn.HANDLED

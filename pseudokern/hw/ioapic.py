@@ -51,10 +51,18 @@ class IoApic:
             self._asserted(pin)
 
     def pulse(self, pin: int) -> None:
-        """Assert the pin and let go: what an edge-triggered device does."""
+        """Assert the pin and let go: what an edge-triggered device does.
+
+        The wire is idle again before anything is delivered: a handler may make the next edge.
+        """
+        if self.is_asserted(pin):
+            return
         level = not self.entries[pin].active_low
-        self.set_pin(pin, level)
-        self.set_pin(pin, not level)
+        if self.entries[pin].level:
+            self.set_pin(pin, level)
+            self.set_pin(pin, not level)
+        else:
+            self._asserted(pin)
 
     def program(self, pin: int, *, vector: Vector, destination: ApicId) -> None:
         """Write where the pin's interrupts go. An EOI is compared with what is written here."""

@@ -1,7 +1,8 @@
 """Say what the core asks of an interrupt controller.
 
 Follows struct irq_chip in include/linux/irq.h. A chip that cannot do something leaves the
-method alone; `can_set_affinity` stands for the presence of irq_set_affinity.
+method alone; `can_set_affinity` stands for the presence of irq_set_affinity, `has_mask_ack` for
+that of irq_mask_ack, and `disables_at_once` for that of irq_disable: there is nothing lazy then.
 """
 
 import errno
@@ -21,6 +22,8 @@ class IrqChip:
     flags: int = ChipFlag.NONE
     can_set_affinity = False
     has_set_type = False
+    has_mask_ack = False
+    disables_at_once = False
 
     def activate(self, desc: "IrqDesc") -> None:
         """Bring the line's hardware resources to life. ENOSPC: there are none left."""
@@ -36,6 +39,9 @@ class IrqChip:
 
     def ack(self, desc: "IrqDesc") -> None:
         """Begin a new interrupt: edges that come from here on are remembered."""
+
+    def mask_ack(self, desc: "IrqDesc") -> None:
+        """Both at once, for a chip that has_mask_ack."""
 
     def eoi(self, desc: "IrqDesc") -> None:
         """End the interrupt."""

@@ -25,7 +25,7 @@ def disable_irq(desc: IrqDesc) -> None:
     desc.depth += 1
     if desc.depth == 1:
         desc.dstate |= IrqData.IRQ_DISABLED
-        if desc.settings & IrqSetting.DISABLE_UNLAZY:
+        if desc.settings & IrqSetting.DISABLE_UNLAZY or desc.chip.disables_at_once:
             mask_irq(desc)
     desc.changed()
 

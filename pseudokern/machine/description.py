@@ -30,6 +30,7 @@ from pseudokern.drivers.keys import (
     plural,
     quoted,
 )
+from pseudokern.irq.desc import NR_IRQS_LEGACY
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.machine.cmdline import BootParameters, booted, parse_cmdline
@@ -59,7 +60,7 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "kernel": Key(Choice(*KERNELS), default="6.12"),
     "hz": Key(Choice(100, 250, 300, 1000), default=250, doc="CONFIG_HZ: timer ticks a second"),
     "cmdline": Key(Text(), default="", doc="boot parameters, as in /proc/cmdline"),
-    "ioapics": Key(Integer(1, 64), default=1, doc="I/O APICs of 24 pins each"),
+    "ioapics": Key(Integer(0, 64), default=1, doc="I/O APICs of 24 pins each; 0: the 8259 only"),
     "level_isa": Key(
         ListOf(Integer(1, 15)), default=[9], doc="ISA interrupts that firmware declares level"
     ),
@@ -105,8 +106,8 @@ class Description:
 
     @property
     def gsis(self) -> int:
-        """How many I/O APIC lines; the first message-signalled interrupt gets this number."""
-        return self.ioapics * PINS
+        """How many lines; the first message-signalled interrupt gets this number."""
+        return self.ioapics * PINS or NR_IRQS_LEGACY
 
     @property
     def base_dir(self) -> Path:
@@ -141,7 +142,7 @@ def load(
     if overrides.cpus is not None:
         board = resized(board, overrides.cpus)
     ioapics = values.get("ioapics", 1)
-    limits = Limits(cpus=board.nr_cpu_ids, nodes=board.nodes, gsis=ioapics * PINS)
+    limits = Limits(cpus=board.nr_cpu_ids, nodes=board.nodes, gsis=max(ioapics, 1) * PINS)
     cpu = _read_table(source, _CPU, CPU_KEYS, limits)
     cost = _read_table(source, _COST, COST_KEYS, limits)
     usage = _read_table(source, _LOAD, LOAD_KEYS, limits)

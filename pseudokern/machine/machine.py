@@ -58,6 +58,7 @@ class Machine:
             level_isa=frozenset(description.level_isa),
             siblings_of=topology.siblings_mask,
             default_affinity=description.parameters.irqaffinity,
+            noapic=description.parameters.noapic,
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []

@@ -11,6 +11,7 @@ from pseudokern.hw.vector import VECTORS, Vector
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import Level
+from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.x86 import vectors as numbers
 from pseudokern.x86.vector import VectorDomain
 
@@ -44,6 +45,7 @@ class Entry:
         self.strays = 0
         self._kernel = kernel
         self._vectors = vectors
+        self._no_handler_told = RateLimit(kernel.log, "__common_interrupt")
         self._overhead_ns = kernel.cost.overhead_ns
         self._system: dict[int, tuple[str, SystemHandler]] = {}
         self._idt: list[IdtGate | None] = []
@@ -129,7 +131,7 @@ class Entry:
             self._vectors.shut_down[cpu.number].discard(vector)
         else:
             text = f"No irq handler for {cpu.number}.{vector}"
-            self._kernel.log.printk(Level.EMERG, text)
+            self._no_handler_told.printk(Level.EMERG, text)
         cpu.apic.eoi()
 
     def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:

@@ -32,12 +32,14 @@ class GsiMap:
         entry: Entry,
         ioapics: list[IoApic],
         level_isa: frozenset[int],
+        pic_chip: I8259Chip,
     ) -> None:
         self._irqs = irqs
         self._vectors = vectors
         self._ioapics = ioapics
         self._level_isa = level_isa
         self._chip = IoApicChip(vectors, entry)
+        self._pic_chip = pic_chip
         self._domains = [IrqDomain(f"IO-APIC-{n}", PINS) for n in range(len(ioapics))]
         self._lines: dict[int, IntxLine] = {}
 
@@ -81,6 +83,11 @@ class GsiMap:
         gsi = TIMER_PIN if irq == TIMER_IRQ else int(irq)
         return Pin(self._ioapics[gsi // PINS], gsi % PINS)
 
+    def pulse(self, irq: Irq) -> None:
+        """One edge at the pin of an ISA interrupt."""
+        pin = self.pin_of_irq(irq)
+        pin.ioapic.pulse(pin.number)
+
     def _connect(
         self, desc: IrqDesc, gsi: int, *, level: bool, active_low: bool, is_timer: bool
     ) -> None:
@@ -99,9 +106,8 @@ class GsiMap:
             self._vectors.setup(desc)
         self._chip.write_target(desc)
 
-    @staticmethod
-    def _leave_to_8259(desc: IrqDesc) -> None:
-        desc.chip = I8259Chip()
+    def _leave_to_8259(self, desc: IrqDesc) -> None:
+        desc.chip = self._pic_chip
         desc.handle_irq = handle_level_irq
         desc.settings |= IrqSetting.LEVEL
         desc.dstate |= IrqData.LEVEL

@@ -8,7 +8,7 @@ It happens between two events: nothing is interrupted halfway.
 
 import errno
 
-from pseudokern.hw.vector import Vector
+from pseudokern.hw.bus import InterruptBus
 from pseudokern.irq.cpuhotplug import irq_affinity_online_cpu, irq_migrate_all_off_this_cpu
 from pseudokern.irq.desc import IrqTable
 from pseudokern.kernel.cpumask import CpuId, cpus_of
@@ -17,6 +17,7 @@ from pseudokern.kernel.printk import Level
 from pseudokern.x86.apic_timer import ApicTimers
 from pseudokern.x86.entry import Entry
 from pseudokern.x86.vector import VectorDomain
+from pseudokern.x86.vectors import FIRST_SYSTEM_VECTOR
 
 BOOT_CPU = CpuId(0)
 
@@ -31,12 +32,14 @@ class CpuHotplug:
         vectors: VectorDomain,
         timers: ApicTimers,
         entry: Entry,
+        bus: InterruptBus,
     ) -> None:
         self._kernel = kernel
         self._irqs = irqs
         self._vectors = vectors
         self._timers = timers
         self._entry = entry
+        self._bus = bus
 
     def down(self, cpu: CpuId) -> None:
         """Switch an online CPU off; its interrupts go elsewhere.
@@ -51,12 +54,13 @@ class CpuHotplug:
         kernel.online &= ~(1 << cpu)
         kernel.cpus[cpu].offline_since_ns = kernel.timeline.now_ns
         kernel.cpu_changed(cpu)
+        machine_cpu.cli()
         irq_migrate_all_off_this_cpu(self._irqs, cpu, self._vectors.force_complete_move)
+        self._bus.land_ipis(machine_cpu.apic_id)  # Linux waits a millisecond for them
         self._timers.stop_cpu(machine_cpu)
         self._timers.wheel.migrate(cpu, BOOT_CPU)
         self._retrigger_what_waits(cpu)
         self._vectors.offline(cpu)
-        machine_cpu.cli()
         machine_cpu.apic.reset()
         kernel.log.printk(Level.INFO, f"smpboot: CPU {cpu} is now offline")
 
@@ -95,8 +99,9 @@ class CpuHotplug:
 
     def _retrigger_what_waits(self, cpu: CpuId) -> None:
         """What the CPU had accepted but not handled happens again on the new one."""
-        apic = self._vectors.cpus[cpu].apic
-        for vector in cpus_of(apic.irr):
+        for vector in cpus_of(self._vectors.cpus[cpu].apic.irr):
             desc = self._vectors.vector_irq[cpu].get(vector)
-            if desc is not None and apic.is_requested(Vector(vector)):
+            if desc is not None:
                 desc.chip.retrigger(desc)
+            elif vector < FIRST_SYSTEM_VECTOR:
+                self._entry.strays += 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.cpu import Cpu
+from pseudokern.hw.i8259 import I8259Pair
 from pseudokern.hw.ioapic import PINS, IoApic
 from pseudokern.hw.lapic import LocalApic
 from pseudokern.hw.vector import ApicId, Vector
@@ -23,7 +24,10 @@ from pseudokern.x86.entry import Entry
 from pseudokern.x86.gate import Gates
 from pseudokern.x86.gsi import GsiMap
 from pseudokern.x86.hotplug import CpuHotplug
+from pseudokern.x86.i8259_chip import I8259Chip
+from pseudokern.x86.lines import WiredLines
 from pseudokern.x86.pci import PciBus
+from pseudokern.x86.pic_lines import PicLines
 from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
 
@@ -31,7 +35,10 @@ from pseudokern.x86.vector import VectorDomain
 class Pc:
     """A PC with its kernel, ready for drivers to probe.
 
-    gsis  the I/O APIC lines, by number
+    default_affinity  irqaffinity=, which even the first interrupts get
+    noapic  leave the I/O APICs alone: all lines come through the 8259 pair
+    pic   the 8259 pair; without has_pic it is not connected
+    gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
     """
 
@@ -44,13 +51,18 @@ class Pc:
         has_pic: bool,
         level_isa: frozenset[int],
         siblings_of: Callable[[CpuId], CpuMask],
+        default_affinity: CpuMask | None = None,
+        noapic: bool = False,
     ) -> None:
         self.kernel = kernel
         self.bus = InterruptBus(kernel.timeline, kernel.cost.ipi_ns)
         self.cpus = [self._new_cpu(CpuId(n), apic_id) for n, apic_id in enumerate(apic_ids)]
-        self.ioapics = [IoApic(self.bus, n * PINS) for n in range(ioapics)]
+        self.ioapics = [IoApic(self.bus, n * PINS) for n in range(0 if noapic else ioapics)]
+        self.pic = I8259Pair(self.cpus[0].apic.set_lint0)
         self.has_pic = has_pic
         self.irqs = IrqTable(kernel, ioapics * PINS, NR_IRQS_LEGACY if has_pic else 0)
+        if default_affinity is not None:
+            self.irqs.default_affinity = default_affinity
         self.vectors = VectorDomain(kernel, self.cpus, has_pic=has_pic)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
@@ -60,10 +72,22 @@ class Pc:
         self.timers = TimerWheel(kernel.nr_cpu_ids)
         SpuriousPoller(self.irqs, self.timers)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
-        self.gsis = GsiMap(self.irqs, self.vectors, self.entry, self.ioapics, level_isa)
+        self.pic_chip = I8259Chip(self.pic, self.entry, kernel.log)
+        self.gsis = self._lines(level_isa)
         self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)
-        self.hotplug = CpuHotplug(kernel, self.irqs, self.vectors, self.apic_timers, self.entry)
+        self.hotplug = CpuHotplug(
+            kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
+        )
+        if noapic:
+            text = "ACPI: Skipping IOAPIC probe due to 'noapic' option."
+            kernel.log.printk(Level.INFO, text)
         self._boot()
+
+    def _lines(self, level_isa: frozenset[int]) -> WiredLines:
+        irqs, vectors, chip = self.irqs, self.vectors, self.pic_chip
+        if self.ioapics:
+            return GsiMap(irqs, vectors, self.entry, self.ioapics, level_isa, chip)
+        return PicLines(irqs, vectors, self.pic, chip, level_isa)
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:
         apic = LocalApic(self.kernel.timeline, apic_id)
@@ -77,6 +101,8 @@ class Pc:
 
     def _boot(self) -> None:
         legacy = NR_IRQS_LEGACY if self.has_pic else 0
+        if not self.has_pic:
+            self.kernel.log.printk(Level.INFO, "Using NULL legacy PIC")
         self.kernel.log.printk(
             Level.INFO,
             f"NR_IRQS: 524544, nr_irqs: {self.irqs.nr_irqs}, preallocated irqs: {legacy}",
@@ -84,10 +110,17 @@ class Pc:
         self.vectors.matrix.online(CpuId(0))
         self._set_up(CpuId(0))
         if self.has_pic:
+            self._set_up_pic(self.cpus[0].apic)
             self.gsis.set_up_legacy()
         for cpu in cpus_of(self.kernel.online & ~1):
             self.vectors.matrix.online(cpu)
             self._set_up(cpu)
+
+    def _set_up_pic(self, boot_apic: LocalApic) -> None:
+        """Program the 8259 pair. Where I/O APICs take over, it is cut off from the CPU."""
+        self.pic_chip.init(auto_eoi=bool(self.ioapics))
+        boot_apic.connect_pic(self.pic.acknowledge)
+        boot_apic.mask_lint0(bool(self.ioapics))
 
     def _set_up(self, cpu: CpuId) -> None:
         self.apic_timers.setup_cpu(self.cpus[cpu])
@@ -108,6 +141,8 @@ class Pc:
         for ioapic in self.ioapics:
             for place, times in ioapic.lost.items():
                 found[place] = found.get(place, 0) + times
+        if not self.ioapics:
+            found["collapsed in the 8259's IRR"] = self.pic.collapsed
         found["collapsed in IRR"] = sum(cpu.apic.collapsed for cpu in self.cpus)
         found["vector without a line"] = self.entry.strays
         found["spurious vector"] = sum(this.counts.spurious for this in self.kernel.cpus)

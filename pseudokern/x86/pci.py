@@ -19,7 +19,7 @@ from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.irq.domain import IrqDomain
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel
-from pseudokern.x86.gsi import GsiMap
+from pseudokern.x86.lines import WiredLines
 from pseudokern.x86.msi_chip import MsiChip
 from pseudokern.x86.vector import VectorDomain
 
@@ -35,7 +35,10 @@ class Spread:
 
 
 class PciBus:
-    """The PCI functions of a machine, by address."""
+    """The PCI functions of a machine, by address.
+
+    has_messages  False with pci=nomsi: there is neither MSI nor MSI-X
+    """
 
     def __init__(
         self,
@@ -43,10 +46,11 @@ class PciBus:
         irqs: IrqTable,
         vectors: VectorDomain,
         bus: InterruptBus,
-        gsis: GsiMap,
+        gsis: WiredLines,
         siblings_of: Callable[[CpuId], CpuMask],
     ) -> None:
         self.functions: dict[Bdf, PciFunction] = {}
+        self.has_messages = True
         self._kernel = kernel
         self._irqs = irqs
         self._vectors = vectors
@@ -80,14 +84,24 @@ class PciBus:
     def alloc_msix(
         self, function: PciFunction, count: int, spread: Spread | None = None
     ) -> list[IrqDesc]:
-        """Make count MSI-X interrupts. ENOSPC: managed vectors do not fit; then none is made."""
+        """Make count MSI-X interrupts.
+
+        EINVAL  messages are switched off
+        ENOSPC  managed vectors do not fit; then none is made
+        """
+        self._check_messages()
         function.msix = table = MsixTable(self._bus, count)
         descs = self._alloc(function, "MSIX", list(table.entries), spread)
         table.set_enabled(True)
         return descs
 
     def alloc_msi(self, function: PciFunction, count: int) -> list[IrqDesc]:
-        """Make count MSI interrupts: a power of two, at most 32; only 1 without remapping."""
+        """Make count MSI interrupts: a power of two, at most 32; only 1 without remapping.
+
+        EINVAL  messages are switched off
+        ENOSPC  more than one
+        """
+        self._check_messages()
         if count != 1:
             raise OSError(errno.ENOSPC, "more than one MSI needs interrupt remapping")
         function.msi = capability = MsiCapability(self._bus, count, maskable=True)
@@ -108,7 +122,11 @@ class PciBus:
             self._lost_of_freed[_COLLAPSED] += entry.collapsed
             self._lost_of_freed["pending at a message that went"] += entry.pending
         function.msi = function.msix = None
-        function.irq = function.gsi
+        function.irq = self._gsis.register(function.gsi).irq if function.gsi else 0
+
+    def _check_messages(self) -> None:
+        if not self.has_messages:
+            raise OSError(errno.EINVAL, "pci=nomsi: there are no message signalled interrupts")
 
     def _alloc(
         self,

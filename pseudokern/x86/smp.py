@@ -28,6 +28,7 @@ class Smp:
         self._kernel = kernel
         self._cpus = cpus
         self._queues: list[deque[CalledFunction]] = [deque() for _ in cpus]
+        kernel.on_cpu_change(self._flush)
         entry.set_system_vector(CALL_FUNCTION_VECTOR, "call_function", self._called)
         entry.set_system_vector(CALL_FUNCTION_SINGLE_VECTOR, "call_function_single", self._called)
 
@@ -55,11 +56,20 @@ class Smp:
 
     def _called(self, this: PerCpu) -> int:
         this.counts.call_function += 1
+        calls = self._call_queued(this)
+        return calls * self._kernel.cost.handler_ns // 2
+
+    def _flush(self, cpu: CpuId) -> None:
+        """A CPU goes down: it calls what it was asked to without the interrupt for it."""
+        if not self._kernel.is_online(cpu):
+            self._call_queued(self._kernel.cpus[cpu])
+
+    def _call_queued(self, this: PerCpu) -> int:
         queue = self._queues[this.cpu]
         calls = len(queue)
         while queue:
             queue.popleft()(this)
-        return calls * self._kernel.cost.handler_ns // 2
+        return calls
 
 
 def _flush_tlb(this: PerCpu) -> None:

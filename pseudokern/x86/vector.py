@@ -103,6 +103,13 @@ class VectorDomain:
         desc.dstate |= IrqData.ACTIVATED
         return data
 
+    def leave_to_8259(self, desc: IrqDesc) -> None:
+        """Keep a legacy interrupt's vector out of the search: the 8259 sends it to the boot CPU."""
+        vector = ISA_VECTOR_BASE + desc.irq
+        if vector != ISA_CASCADE_VECTOR:
+            self.matrix.assign_system(CpuId(0), vector, replace=False)
+        self.vector_irq[0][vector] = desc
+
     def teardown(self, desc: IrqDesc) -> None:
         """Let an interrupt go that is not active."""
         data = self._data.pop(desc)
@@ -191,6 +198,11 @@ class VectorDomain:
         """A CPU is down: its vectors are nobody's."""
         self.matrix.offline(cpu)
         self.shut_down[cpu].clear()
+        owners = self.vector_irq[cpu]
+        for vector, desc in list(owners.items()):
+            data = self._data.get(desc)
+            if data is None or (data.cpu, data.vector) != (cpu, vector):
+                del owners[vector]
 
     def retrigger(self, desc: IrqDesc) -> None:
         """Send the interrupt's own vector to its CPU."""
@@ -255,7 +267,8 @@ class VectorDomain:
                 data.move_in_progress = True
                 data.prev_vector, data.prev_cpu = data.vector, data.cpu
             else:
-                self._free(desc, data.cpu, data.vector)
+                # vector_irq keeps it until offline(): what waits in IRR is still the line's.
+                self.matrix.free(data.cpu, data.vector, managed=data.is_managed)
         data.vector, data.cpu = vector, cpu
         self.vector_irq[cpu][vector] = desc
         self.shut_down[cpu].discard(vector)

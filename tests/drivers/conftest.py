@@ -12,10 +12,10 @@ def pc():
 
 
 @pytest.fixture
-def plug(pc):
-    """Plug a device in, probe and open it: plug(Nic, "eth0", queues=2, rate="1 kHz")."""
+def build(pc):
+    """A device that is not plugged in yet: build(Nic, "eth0", queues=2, rate="1 kHz")."""
 
-    def plug_device(driver, name, **written):
+    def build_device(driver, name, **written):
         limits = Limits(cpus=pc.kernel.nr_cpu_ids, nodes=1, gsis=24)
         written = {"bdf": "00:02.0", **written}
         options = {}
@@ -25,7 +25,17 @@ def plug(pc):
             else:
                 options[word] = key.parse_default(limits, options)
             assert not isinstance(options[word], Problems), options[word]
-        device = driver(pc, name, options)
+        return driver(pc, name, options)
+
+    return build_device
+
+
+@pytest.fixture
+def plug(build):
+    """The same, plugged in, probed and opened."""
+
+    def plug_device(driver, name, **written):
+        device = build(driver, name, **written)
         device.plug()
         device.probe()
         device.open()

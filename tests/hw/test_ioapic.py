@@ -58,6 +58,21 @@ def test_an_edge_is_sent_once_however_long_the_pin_stays_asserted(board, active_
     assert board.handle()
 
 
+def test_an_edge_that_a_handler_makes_itself_is_not_lost(board):
+    board.configure(level=False)
+    handled = []
+
+    def handle():
+        handled.append(board.apic.acknowledge())
+        board.apic.eoi()
+        if len(handled) == 1:
+            board.ioapic.pulse(PIN)
+
+    board.apic.connect(handle)
+    board.ioapic.pulse(PIN)
+    assert handled == [VECTOR, VECTOR]
+
+
 def test_an_edge_at_a_masked_pin_is_lost_and_counted(board):
     board.configure(level=False, masked=True)
     board.ioapic.pulse(PIN)

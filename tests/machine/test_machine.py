@@ -3,7 +3,7 @@
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
 
-CARD = '''
+CARD = """
 import errno
 from pseudokern.drivers.device import Device
 
@@ -11,7 +11,7 @@ from pseudokern.drivers.device import Device
 class Card(Device):
     def probe(self):
         {body}
-'''
+"""
 
 FILE = """
 [machine]

@@ -92,8 +92,8 @@ class QueueLine(MessageLine):
 class Workload:
     """A PC that lives through a script."""
 
-    def __init__(self, *, gates: bool) -> None:
-        self.pc = new_pc(CPUS, gates=gates)
+    def __init__(self, *, gates: bool, noapic: bool = False) -> None:
+        self.pc = new_pc(CPUS, gates=gates, noapic=noapic)
         *messages, last = msix_lines(self.pc, MESSAGES)
         messages.append(msi_line(self.pc))
         self.queue_line = QueueLine(self.pc, last.desc)
@@ -201,7 +201,7 @@ class Workload:
             line.signal()
 
     def _do_move(self, line, mask):
-        if mask & self.pc.kernel.online:
+        if mask & self.pc.kernel.online and line.desc.can_set_affinity:
             irq_set_affinity(line.desc, mask)
 
     def _do_disable(self, line):
