@@ -8,6 +8,7 @@ import errno
 
 from pseudokern.drivers.device import Irqf, IrqReturn, PciDevice
 from pseudokern.hw.line import IntxLine
+from pseudokern.hw.trigger import Source
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.request import request_irq
@@ -30,6 +31,9 @@ class IntxSource:
     def symbol(self) -> str:
         """What the kernel log calls the handler."""
         return symbol_of(self._handler)
+
+    def connect(self, source: Source) -> None:
+        source.trigger = self.trigger
 
     def trigger(self, _now_ns: int) -> None:
         """An event of the device."""

@@ -30,6 +30,7 @@ from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msi import MsiVector
 from pseudokern.hw.msix import MsixEntry
+from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
@@ -40,20 +41,30 @@ MAX_QUEUES = 256
 
 
 class RxQueue(Napi):
-    """One receive queue: the frames that wait, and the message that says so."""
+    """One receive queue: the frames that wait, and the trigger of the message that says so."""
 
-    __slots__ = ("_message", "waiting")
+    __slots__ = ("trigger", "waiting")
 
     def __init__(self, message: MsixEntry | MsiVector | IntxSource) -> None:
         super().__init__()
         self.waiting = 0
-        self._message = message
+        self.trigger: Trigger
+        message.connect(self)
+
+    @property
+    def frames(self) -> int:
+        """Frames polled so far."""
+        return self.packets
+
+    @property
+    def arrived(self) -> int:
+        return self.packets + self.waiting
 
     def receive(self, now_ns: int) -> None:
         """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
         self.waiting += 1
         if not self.scheduled:
-            self._message.trigger(now_ns)
+            self.trigger(now_ns)
 
     def poll(self, weight: int) -> int:
         taken = self.waiting

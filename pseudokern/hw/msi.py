@@ -4,19 +4,17 @@ Follows PCI Local Bus 3.0, 6.8.1: 1 to 32 vectors, a power of two, one address; 
 vector is optional, and a device that has it has pending bits as well.
 """
 
-from collections.abc import Callable
-
 from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.trigger import Source, Trigger
 
 MAX_VECTORS = 32
-
-Trigger = Callable[[int], None]
 
 
 class MsiVector:
     """One of the messages of a function; the same face as an entry of MSI-X."""
 
-    __slots__ = ("_capability", "_gate", "collapsed", "index", "masked", "pending", "trigger")
+    __slots__ = ("_capability", "_gate", "_source", "collapsed", "index", "masked", "pending",
+                 "trigger")  # fmt: skip
 
     def __init__(self, capability: "MsiCapability", index: int) -> None:
         self.index = index
@@ -25,6 +23,7 @@ class MsiVector:
         self.collapsed = 0
         self._capability = capability
         self._gate: Trigger | None = None
+        self._source: Source | None = None
         self.trigger: Trigger = self._pend
 
     @property
@@ -50,6 +49,11 @@ class MsiVector:
             self.masked = masked
             self.update()
 
+    def connect(self, source: Source) -> None:
+        """Let source.trigger always be the same as trigger."""
+        self._source = source
+        source.trigger = self.trigger
+
     def set_gate(self, gate: Trigger | None) -> None:
         """Let gate do what sending the message would do, as long as the vector is open."""
         self._gate = gate
@@ -57,11 +61,10 @@ class MsiVector:
 
     def update(self) -> None:
         """Choose what an event does from now on, and send what is pending if that is sending."""
-        if not self.is_open:
-            self.trigger = self._pend
-            return
-        self.trigger = self._gate or self._send
-        if self.pending:
+        self.trigger = (self._gate or self._send) if self.is_open else self._pend
+        if self._source is not None:
+            self._source.trigger = self.trigger
+        if self.pending and self.is_open:
             self.pending = False
             self._send(0)
 

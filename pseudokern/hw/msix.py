@@ -4,13 +4,10 @@ Follows PCI Local Bus 3.0, 6.8.2. An event at a masked entry sets its pending bi
 nothing; unmasking sends it. Events at an entry that is already pending are one event with it.
 """
 
-from collections.abc import Callable
-
 from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.trigger import Source, Trigger
 
 MAX_ENTRIES = 2048
-
-Trigger = Callable[[int], None]
 
 
 class MsixEntry:
@@ -20,8 +17,8 @@ class MsixEntry:
     message changes, so the hot path has no question to ask (x86/gate.py puts its own there).
     """
 
-    __slots__ = ("_bus", "_gate", "_table", "address", "collapsed", "data", "index", "masked",
-                 "pending", "trigger")  # fmt: skip
+    __slots__ = ("_bus", "_gate", "_source", "_table", "address", "collapsed", "data", "index",
+                 "masked", "pending", "trigger")  # fmt: skip
 
     def __init__(self, table: "MsixTable", index: int, bus: InterruptBus) -> None:
         self.index = index
@@ -33,6 +30,7 @@ class MsixEntry:
         self._table = table
         self._bus = bus
         self._gate: Trigger | None = None
+        self._source: Source | None = None
         self.trigger: Trigger = self._pend
 
     @property
@@ -47,6 +45,11 @@ class MsixEntry:
         self.masked = masked
         self.update()
 
+    def connect(self, source: Source) -> None:
+        """Let source.trigger always be the same as trigger."""
+        self._source = source
+        source.trigger = self.trigger
+
     def set_gate(self, gate: Trigger | None) -> None:
         """Let gate do what sending the message would do, as long as the entry is open."""
         self._gate = gate
@@ -54,11 +57,10 @@ class MsixEntry:
 
     def update(self) -> None:
         """Choose what an event does from now on, and send what is pending if that is sending."""
-        if not self.is_open:
-            self.trigger = self._pend
-            return
-        self.trigger = self._gate or self._send
-        if self.pending:
+        self.trigger = (self._gate or self._send) if self.is_open else self._pend
+        if self._source is not None:
+            self._source.trigger = self.trigger
+        if self.pending and self.is_open:
             self.pending = False
             self._bus.write(self.address, self.data)
 

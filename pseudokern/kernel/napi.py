@@ -13,11 +13,15 @@ NET_RX_BIT = 1 << Softirq.NET_RX
 
 
 class Napi:
-    """One queue's poll context. A driver's queue is one: 64 queues less to fetch from memory."""
+    """One queue's poll context. A driver's queue is one: so there is less to fetch from memory.
 
-    __slots__ = ("scheduled",)
+    packets  how many all polls took; fast paths have theirs to add (Pc.fold_counts)
+    """
+
+    __slots__ = ("packets", "scheduled")
 
     def __init__(self) -> None:
+        self.packets = 0
         self.scheduled = False
 
     def poll(self, weight: int) -> int:
@@ -67,6 +71,7 @@ class NetRx:
 
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         """Let go of a queue that is empty, keep another for the next pass; when the poll ended."""
+        napi.packets += work
         if work < NAPI_WEIGHT:
             napi.scheduled = False
         else:

@@ -5,7 +5,6 @@ after the other puts off costs one event, not one for each of them.
 """
 
 from collections.abc import Callable
-from heapq import heappush
 
 from pseudokern.sim.timeline import FOREVER_NS, SOURCE_BITS, Timeline
 
@@ -29,13 +28,7 @@ class Alarm:
     def set(self, at_ns: int) -> None:
         """Ring at at_ns (1 ns from now if that is past) instead of any earlier setting."""
         if at_ns < self._rings_ns:
-            timeline = self._timeline
-            if at_ns <= timeline.now_ns:
-                at_ns = timeline.now_ns + 1
-            self._rings_ns = at_ns
-            heappush(timeline.heap, at_ns << SOURCE_BITS | self._source)
-            if at_ns < timeline.horizon_ns:
-                timeline.horizon_ns = at_ns
+            at_ns = self._rings_ns = self._timeline.schedule_soon(self._source, at_ns)
         self.due_ns = at_ns
 
     def cancel(self) -> None:

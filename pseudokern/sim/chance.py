@@ -16,7 +16,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 BLOCK = 256  # draws made at a time: about 20 us of work, so nothing waits long for it
-QUANTILES = 4096
+QUANTILE_BITS = 12
+QUANTILES = 1 << QUANTILE_BITS
+GAPS = 64  # waiting times in a row from one drawn place in a shuffled list: a fifth less each
 BYTES = 256
 _QUANTILE_MASK = int.from_bytes(b"\xff\x0f" * BLOCK, "little")  # twelve bits of every sixteen
 
@@ -35,8 +37,14 @@ class Chance:
 
     def arrivals(self, start_ns: int, mean_ns: float) -> Iterator[int]:
         """Times of a Poisson process after start_ns."""
-        gaps = map(_exponential_gaps(mean_ns).__getitem__, self._quantiles())
-        return islice(accumulate(gaps, initial=start_ns), 1, None)
+        gaps, draw = _exponential_gaps(mean_ns), self.random.getrandbits
+
+        def block() -> list[int]:
+            begin = draw(QUANTILE_BITS)
+            return gaps[begin : begin + GAPS]
+
+        drawn = chain.from_iterable(iter(block, None))
+        return islice(accumulate(drawn, initial=start_ns), 1, None)
 
     def choices(self, items: Sequence[T]) -> Iterator[T]:
         """Items drawn evenly, for ever; at most QUANTILES of them.
@@ -65,7 +73,15 @@ class Chance:
 
 @cache
 def _exponential_gaps(mean_ns: float) -> list[int]:
-    """The middles of QUANTILES equal slices of the exponential distribution, scaled to its mean."""
-    raw = [-math.log(1.0 - (i + 0.5) / QUANTILES) for i in range(QUANTILES)]
-    scale = mean_ns * QUANTILES / sum(raw)
-    return [max(1, round(x * scale)) for x in raw]
+    """QUANTILES waiting times with this mean, shuffled, and the first GAPS of them again."""
+    gaps = [max(1, round(wait * mean_ns)) for wait in _shuffled_waits()]
+    return gaps + gaps[:GAPS]
+
+
+@cache
+def _shuffled_waits() -> list[float]:
+    """The middles of QUANTILES equal slices of the exponential distribution with mean 1."""
+    waits = [-math.log(1.0 - (i + 0.5) / QUANTILES) for i in range(QUANTILES)]
+    scale = QUANTILES / sum(waits)
+    random = Random("the same for everybody")
+    return [wait * scale for wait in sorted(waits, key=lambda _: random.random())]

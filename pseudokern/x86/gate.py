@@ -8,7 +8,8 @@ is_plain(). What can differ from one interrupt to the next is asked: is the CPU 
 the handler say. In every other case the general way is taken, from the APIC on; it is also what
 the tests hold this one against.
 
-Hot path: counts are kept here and folded into the descriptor when somebody reads them.
+Hot path: counts are kept here and folded into the descriptor when somebody reads them. From a
+frame to the end of its poll: 940 ns with EdgeGate, 370 ns with NapiGate.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,10 @@ from pseudokern.irq.chip import handle_edge_irq
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqSetting
 from pseudokern.irq.handle import judge
+from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, Napi
+from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import MsiChip, message_of
 from pseudokern.x86.vector import VectorDomain
 
@@ -34,12 +38,15 @@ _UNUSUAL = (
 )
 _HANDLED = IrqReturn.HANDLED
 
+# Python has ints up to 256 ready. With larger counts, each of them made anew and kept somewhere
+# else, one interrupt on 256 CPUs takes 4 % longer.
+MOST_POLLS = 256
+
 
 class EdgeGate:
     """The short way of one interrupt to one CPU; count is what it handled since the last fold."""
 
-    __slots__ = ("_action", "_cost_ns", "_cpu", "_desc", "_handler", "_irq_exit", "_kernel",
-                 "_this", "_vector", "count")  # fmt: skip
+    __slots__ = ("_action", "_cost_ns", "_cpu", "_desc", "_kernel", "_this", "_vector", "count")
 
     def __init__(
         self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector
@@ -48,18 +55,24 @@ class EdgeGate:
         self._kernel = kernel
         self._desc = desc
         self._action = action
-        self._handler = action.handler
         self._cpu = cpu
         self._this = kernel.cpus[cpu.number]
         self._vector = vector
         self._cost_ns = kernel.cost.overhead_ns + action.cost_ns
-        self._irq_exit = kernel.softirqs.irq_exit
+
+    def install(self) -> None:
+        """Let the CPU use it for a vector that waited, too."""
+        self._cpu.short_ways[1 << self._vector] = self.fire
+
+    def remove(self) -> None:
+        self.fold()
+        del self._cpu.short_ways[1 << self._vector]
 
     def fire(self, now_ns: int) -> None:
         """One interrupt."""
         cpu = self._cpu
         if now_ns < cpu.ready_ns:
-            cpu.apic.accept(self._vector)
+            cpu.put_off(self._vector)
             return
         self.count += 1
         cost_ns = self._cost_ns
@@ -68,11 +81,11 @@ class EdgeGate:
         kernel, this = self._kernel, self._this
         outer, kernel.this = kernel.this, this
         try:
-            if (answer := self._handler()) is not _HANDLED:
+            if (answer := self._action.handler()) is not _HANDLED:
                 judge(self._desc, self._action, answer)
         finally:
             if this.softirq_pending:
-                self._irq_exit(this, end_ns, cost_ns)
+                kernel.softirqs.irq_exit(this, end_ns, cost_ns)
             kernel.this = outer
 
     def fold(self) -> None:
@@ -80,6 +93,88 @@ class EdgeGate:
             self.count = 0
             self._desc.count_many(self._this.cpu, count)
             self._this.hardirq_ns += count * self._cost_ns
+
+
+class NapiGate(EdgeGate):
+    """The short way of a queue with a NapiHandler, on through NET_RX to the end of its poll.
+
+    polls  how many polls took one packet each, and raised nothing, since the last fold
+    """
+
+    __slots__ = ("_napi", "_work_ns", "polls")
+
+    def __init__(
+        self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector, napi: Napi
+    ) -> None:
+        super().__init__(kernel, desc, action, cpu, vector)
+        self.polls = 0
+        self._napi = napi
+        self._work_ns = self._cost_ns + kernel.cost.softirq_ns + kernel.cost.softirq_item_ns
+
+    def fire(self, now_ns: int) -> None:
+        """One interrupt, and its poll if nothing else is going on on this CPU."""
+        cpu, this, napi = self._cpu, self._this, self._napi
+        if now_ns < cpu.ready_ns:
+            cpu.put_off(self._vector)
+            return
+        if now_ns < this.softirq_end_ns:
+            self._schedule(now_ns)
+            return
+        if this.softirq_pending or napi.scheduled:
+            super().fire(now_ns)
+            return
+        self.polls += 1
+        if self.polls == MOST_POLLS:
+            self.fold()
+        cpu.ready_ns = cpu.busy_until_ns = end_ns = now_ns + self._cost_ns
+        kernel = self._kernel
+        outer, kernel.this = kernel.this, this
+        napi.scheduled = True
+        try:
+            packets = napi.poll(NAPI_WEIGHT)
+        except BaseException:
+            self._finish(-1, end_ns)
+            kernel.this = outer
+            raise
+        if packets == 1 and not this.softirq_pending:
+            napi.scheduled = False
+            this.softirq_end_ns = now_ns + self._work_ns
+        else:
+            self._finish(packets, end_ns)
+        kernel.this = outer
+
+    def _schedule(self, now_ns: int) -> None:
+        """One interrupt in the middle of softirqs: the poll has to wait until they are done."""
+        cpu, this, cost_ns = self._cpu, self._this, self._cost_ns
+        self.count += 1
+        cpu.ready_ns = cpu.busy_until_ns = now_ns + cost_ns
+        self._napi.schedule(this)
+        if this.softirq_pending:
+            self._kernel.softirqs.put_off(this, cost_ns)
+
+    def _finish(self, packets: int, began_ns: int) -> None:
+        """End a poll that is not among those of `polls`; -1 packets: it failed."""
+        this, kernel = self._this, self._kernel
+        self.polls -= 1
+        self.count += 1
+        this.softirq_counts[Softirq.NET_RX] += 1
+        if packets < 0:
+            return
+        end_ns = began_ns + kernel.cost.softirq_ns
+        end_ns = kernel.net_rx.polled(this, self._napi, packets, end_ns)
+        if this.poll_list:
+            this.softirq_pending |= NET_RX_BIT
+        kernel.softirqs.run_ended(this, began_ns, end_ns)
+
+    def fold(self) -> None:
+        super().fold()
+        if polls := self.polls:
+            this, self.polls = self._this, 0
+            self._desc.count_many(this.cpu, polls)
+            this.hardirq_ns += polls * self._cost_ns
+            this.softirq_ns += polls * (self._work_ns - self._cost_ns)
+            this.softirq_counts[Softirq.NET_RX] += polls
+            self._napi.packets += polls
 
 
 class Gates:
@@ -95,16 +190,24 @@ class Gates:
         if not isinstance(desc.chip, MsiChip):
             return
         if desc.fast_counts is not None:
-            desc.fast_counts.fold()
+            desc.fast_counts.remove()
             desc.fast_counts = None
         trigger: Callable[[int], None] | None = None
         if self.enabled and self._is_plain(desc):
-            data = self._vectors.data(desc)
-            cpu = self._vectors.cpus[data.cpu]
-            gate = EdgeGate(self._kernel, desc, desc.actions[0], cpu, Vector(data.vector))
+            gate = self._gate(desc)
+            gate.install()
             desc.fast_counts = gate
             trigger = gate.fire
         message_of(desc).set_gate(trigger)
+
+    def _gate(self, desc: IrqDesc) -> EdgeGate:
+        kernel, action, data = self._kernel, desc.actions[0], self._vectors.data(desc)
+        cpu, vector = self._vectors.cpus[data.cpu], Vector(data.vector)
+        # NET_RX also stops when a poll takes longer than a tick: then it has to be asked.
+        polls_are_short = NAPI_WEIGHT * kernel.cost.softirq_item_ns < kernel.tick_period_ns
+        if isinstance(action.handler, NapiHandler) and polls_are_short:
+            return NapiGate(kernel, desc, action, cpu, vector, action.handler.napi)
+        return EdgeGate(kernel, desc, action, cpu, vector)
 
     def _is_plain(self, desc: IrqDesc) -> bool:
         return (

@@ -1,0 +1,37 @@
+"""scripts/bench [--quick] [--record] [NAME...]: measure, and say what is reached."""
+
+import click
+
+from bench import interrupts, mount, rendering, start
+from bench.figure import Result
+from bench.table import as_text, record
+
+GROUPS = {
+    "interrupts": interrupts.measure,
+    "mount": mount.measure,
+    "rendering": rendering.measure,
+    "start": start.measure,
+}
+REPEATS, QUICK_REPEATS = 9, 3
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(GROUPS)), metavar="[NAME]...")
+@click.option("--quick", is_flag=True, help="Fewer repeats: less to wait for, more noise.")
+@click.option("--record", "keep", is_flag=True, help="Write the table to bench/RESULTS.md.")
+def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
+    """Measure the figures of speed, or those that are named: interrupts, mount, rendering, start.
+
+    All are ratios in one run, made of the medians of repeats that take turns.
+    """
+    results: list[Result] = []
+    for name in names or GROUPS:
+        click.echo(f"{name} ...", err=True)
+        results += GROUPS[name](QUICK_REPEATS if quick else REPEATS)
+    click.echo(as_text(results))
+    if keep:
+        record(results)
+
+
+if __name__ == "__main__":
+    main(prog_name="scripts/bench")
