@@ -5,7 +5,8 @@ A row is formatted again only when its total has changed; on a machine of a thou
 what makes the file readable at all.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from operator import attrgetter, itemgetter
 from weakref import WeakKeyDictionary
 
@@ -64,6 +65,7 @@ class InterruptsFile:
         self._header = b""
         self._rows: list[_Row] = []
         self._columns: Columns = tuple
+        self._system = b""
 
     def records(self) -> list[bytes]:
         """The rows as the kernel's iterator makes them: the header comes with the first one, and
@@ -93,6 +95,7 @@ class InterruptsFile:
         kernel, irqs = self._machine.kernel, self._machine.irqs
         width = number_width(irqs.nr_irqs)
         online = list(cpus_of(kernel.online))
+        self._system = self._system_template(len(online), width)
         self._header = b" " * (width + 8) + b"".join(b"CPU%-8d" % cpu for cpu in online) + b"\n"
         if kernel.online == kernel.possible:
             self._columns = tuple
@@ -124,27 +127,30 @@ class InterruptsFile:
             tail += "  " + ", ".join(names)
         return encoded(head + tail.replace("%", "%%") + "\n")
 
+    def _system_template(self, columns: int, width: int) -> bytes:
+        """The rows that have a name instead of a number, as one format of all their counts."""
+        counts = "%10d " * columns
+        lines = [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in SYSTEM_ROWS]
+        lines += [f"{label:>{width}}: %10d\n" for label in ("ERR", "MIS")]
+        lines += [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in POSTED_ROWS]
+        return "".join(lines).encode()
+
     def _system_rows(self) -> bytes:
-        entry, irqs = self._machine.pc.entry, self._machine.irqs
-        width = number_width(irqs.nr_irqs)
-        return b"".join(
-            [
-                *self._named(SYSTEM_ROWS, width),
-                b"%*s: %10d\n" % (width, b"ERR", entry.errors % UINT_RANGE),
-                b"%*s: %10d\n" % (width, b"MIS", entry.mis % UINT_RANGE),
-                *self._named(POSTED_ROWS, width),
-            ]
-        )
-
-    def _named(self, rows: tuple[tuple[str, str, str], ...], width: int) -> Iterable[bytes]:
-        kernel = self._machine.kernel
+        kernel, entry = self._machine.kernel, self._machine.pc.entry
         counts = [kernel.cpus[cpu].counts for cpu in cpus_of(kernel.online)]
-        template = b"%*s: " + b"%10d " * len(counts) + b"  %s\n"
-        for label, attribute, text in rows:
-            values = [value % UINT_RANGE for value in map(attrgetter(attribute), counts)]
-            yield template % (width, label.encode(), *values, text.encode())
+        values = [
+            *chain.from_iterable(zip(*map(_SYSTEM_COUNTS, counts), strict=True)),
+            entry.errors,
+            entry.mis,
+            *chain.from_iterable(zip(*map(_POSTED_COUNTS, counts), strict=True)),
+        ]
+        if max(values) >= UINT_RANGE:
+            values = [value % UINT_RANGE for value in values]
+        return self._system % tuple(values)
 
 
+_SYSTEM_COUNTS = attrgetter(*(attribute for _, attribute, _ in SYSTEM_ROWS))
+_POSTED_COUNTS = attrgetter(*(attribute for _, attribute, _ in POSTED_ROWS))
 _FILES: WeakKeyDictionary[Machine, InterruptsFile] = WeakKeyDictionary()
 
 

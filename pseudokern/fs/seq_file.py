@@ -53,14 +53,12 @@ class SeqReader:
 
     def _fill(self, wanted: int) -> None:
         """Put records into the empty buffer: one at least, more if they fit and are wanted."""
-        start = self._filled
-        while self._index < len(self._ends):
-            length = self._ends[self._index] - start
-            if length >= self._buffer_size and self._filled > start:
-                return
-            while length >= self._buffer_size:
-                self._buffer_size *= 2
-            self._filled = self._ends[self._index]
-            self._index += 1
-            if length >= wanted:
-                return
+        ends, first, start = self._ends, self._index, self._filled
+        if first == len(ends):
+            return
+        while ends[first] - start >= self._buffer_size:
+            self._buffer_size *= 2
+        fitting = bisect_left(ends, start + self._buffer_size, first)
+        enough = bisect_left(ends, start + wanted, first) + 1
+        self._index = min(fitting, enough)
+        self._filled = ends[self._index - 1]

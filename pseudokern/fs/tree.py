@@ -43,7 +43,7 @@ class Tree:
             return self.getattr(path)
         except OSError:
             if path in self._open:
-                return self._open[path][-1].attributes
+                return self._open[path][-1].last_attributes
             raise
 
     def fsync(self, path: str) -> None:
@@ -86,7 +86,8 @@ class Tree:
             return JournaledFile(self, path, node.open(self.machine, opening, *found.keys))
         if writes and node.store is None and not found.in_proc:
             raise OSError(errno.EACCES, f"{path} cannot be written")
-        file = TreeFile(self, found, node, self._attributes(found))
+        # Only what stands for an object can be gone while it is open.
+        file = TreeFile(self, found, node, self._attributes(found) if found.keys else None)
         self._open.setdefault(path, []).append(file)
         return file
 

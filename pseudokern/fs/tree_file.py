@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 class TreeFile(OpenFile):
     """An open entry: rendered when it is read from the start, then read on from that."""
 
-    __slots__ = ("_entry", "_found", "_reader", "_tree", "attributes")
+    __slots__ = ("_entry", "_found", "_reader", "_tree", "_attributes")
 
-    def __init__(self, tree: "Tree", found: Found, entry: Entry, attributes: Attributes) -> None:
-        self.attributes = attributes
+    def __init__(
+        self, tree: "Tree", found: Found, entry: Entry, attributes: Attributes | None
+    ) -> None:
+        self._attributes = attributes
         self._tree = tree
         self._found = found
         self._entry = entry
         self._reader: SeqReader | None = None
+
+    @property
+    def last_attributes(self) -> Attributes:
+        """What stat() said when it was opened, or says now."""
+        return self._attributes or self._tree.getattr(self._found.path)
 
     def read(self, size: int, offset: int) -> bytes | Completion:
         if offset == 0 or self._reader is None:
@@ -56,7 +63,7 @@ class TreeFile(OpenFile):
         """EINVAL: files of /proc have no end. Others are data up to their size, then a hole."""
         if self._found.in_proc:
             raise OSError(errno.EINVAL, f"{self._found.path} has no end to seek to")
-        size = self.attributes.size
+        size = self.last_attributes.size
         if whence == os.SEEK_END or offset >= size:
             return super().seek(offset, whence)
         return offset if whence == os.SEEK_DATA else size
