@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -58,18 +59,17 @@ def _ask(directory: Path) -> None:
     try:
         file = os.open(directory / HALT, os.O_WRONLY)
     except OSError as error:
-        if is_dead(directory):
-            return
+        if is_dead(directory) or not is_mounted(directory):
+            return  # somebody else was faster
         why = (error.strerror or str(error)).lower()
         raise click.ClickException(
             f"{directory}: it cannot be told to halt: {why}; "
             f"unmount it with: fusermount -u {directory}"
         ) from None
-    try:
+    # It may be gone before it has answered; close() asks it, too.
+    with suppress(OSError):
         os.write(file, b"1\n")
-    except OSError:
-        pass  # it may be gone before it has answered
-    finally:
+    with suppress(OSError):
         os.close(file)
 
 

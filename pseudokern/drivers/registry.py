@@ -13,6 +13,7 @@ PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
+    "bursts",
     "device",
     "intx",
     "keys",

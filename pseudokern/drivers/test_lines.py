@@ -25,6 +25,7 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from pseudokern.drivers.bursts import HANDLER_NS, DeviceBurst, Repeat, SoftwareBurst
 from pseudokern.drivers.device import Device
 from pseudokern.drivers.edu import Edu
 from pseudokern.irq.chip import (
@@ -48,7 +49,7 @@ from pseudokern.irq.manage import (
 )
 from pseudokern.irq.request import free_irq, request_irq
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpulist_parse, first_cpu
-from pseudokern.sim.alarm import Alarm
+from pseudokern.sim.agenda import Agenda
 from pseudokern.sim.completion import Completion
 from pseudokern.x86.pc import Pc
 
@@ -56,11 +57,7 @@ Answer: TypeAlias = str | Completion
 
 SIM_HWIRQ = 3
 HANDLER_SYMBOL = "oracle_hard [oracle]"  # as the module was called on the machines recorded
-HANDLER_NS = 200  # it counts, and no more
-RAISE_SPACING_NS = 10_000  # longer than any interrupt here takes, so that none meets another
-RAISE_TIMEOUT_NS = 1_000_000_000
 INJECT_SPACING_NS = 5_000_000
-SIM_BATCH = 128
 
 _FLOWS: dict[str, tuple[FlowHandler, str]] = {
     "simple": (handle_simple_irq, ""),
@@ -145,6 +142,7 @@ class TestLines:
     def __init__(self, pc: Pc, devices: Sequence[Device]) -> None:
         self._pc = pc
         self._kernel = pc.kernel
+        self._agenda = Agenda(pc.kernel.timeline)
         edus = [device for device in devices if isinstance(device, Edu)]
         self._edus = sorted(edus, key=lambda edu: edu.function.bdf)
         self._lines: dict[str, IrqDesc] = {}
@@ -283,10 +281,10 @@ class TestLines:
         done = Completion()
         if line in self._taken:
             edu = self._taken[line]
-            _DeviceBurst(self._pc, edu, int(times), done)
+            DeviceBurst(self._agenda, self._kernel.timeline, edu, int(times), done)
         else:
             target = CpuId(int(cpu)) if cpu else first_cpu(desc.effective_affinity or 1)
-            _SoftwareBurst(self._pc, desc, int(times), target, done)
+            SoftwareBurst(self._agenda, self._pc, desc, int(times), target, done)
         return done
 
     def _do_inject(self, irq: str, times: str) -> Completion:
@@ -300,7 +298,7 @@ class TestLines:
             check_irq_resend(desc)
 
         done = Completion()
-        _Repeat(self._pc, int(times), once, INJECT_SPACING_NS, done)
+        Repeat(self._agenda, self._kernel.timeline, int(times), once, INJECT_SPACING_NS, done)
         return done
 
     # -- settings ------------------------------------------------------------------------------
@@ -349,90 +347,3 @@ class _IntxHandler:
         if answer is not IrqReturn.NONE:
             line.release_by(self._edu)
         return answer
-
-
-class _Repeat:
-    """Do something a number of times, at equal intervals, then complete."""
-
-    def __init__(
-        self, pc: Pc, times: int, once: Callable[[], None], spacing_ns: int, done: Completion
-    ) -> None:
-        self._left = times
-        self._once = once
-        self._spacing_ns = spacing_ns
-        self._done = done
-        self._timeline = pc.kernel.timeline
-        self._alarm = Alarm(self._timeline, self._step)
-        self._alarm.set(self._timeline.now_ns)
-
-    def _step(self) -> None:
-        if self._left <= 0:
-            self._done.complete()
-            return
-        self._left -= 1
-        self._once()
-        self._alarm.set(self._timeline.now_ns + self._spacing_ns)
-
-
-class _DeviceBurst:
-    """Have a device interrupt a number of times, each time after the last was handled.
-
-    ETIMEDOUT  it asserts its line for RAISE_TIMEOUT_NS, and nobody makes it let go
-    """
-
-    def __init__(self, pc: Pc, edu: Edu, times: int, done: Completion) -> None:
-        self._edu = edu
-        self._left = times
-        self._done = done
-        self._timeline = pc.kernel.timeline
-        self._since_ns = self._timeline.now_ns
-        self._alarm = Alarm(self._timeline, self._step)
-        self._alarm.set(self._timeline.now_ns)
-
-    def _step(self) -> None:
-        now_ns = self._timeline.now_ns
-        line = self._edu.function.intx
-        if line is not None and line.is_asserted_by(self._edu):
-            if now_ns - self._since_ns >= RAISE_TIMEOUT_NS:
-                self._done.fail(OSError(errno.ETIMEDOUT, f"{self._edu.name} is not handled"))
-                return
-        elif self._left <= 0:
-            self._done.complete()
-            return
-        else:
-            self._left -= 1
-            self._since_ns = now_ns
-            self._edu.interrupt(now_ns)
-        self._alarm.set(now_ns + RAISE_SPACING_NS)
-
-
-class _SoftwareBurst:
-    """Call the flow handler of a software line, as generic_handle_irq() does, on one CPU.
-
-    Each call takes HANDLER_NS of that CPU; they are made SIM_BATCH at a time.
-    """
-
-    def __init__(self, pc: Pc, desc: IrqDesc, times: int, cpu: CpuId, done: Completion) -> None:
-        self._kernel = pc.kernel
-        self._cpu = pc.cpus[cpu]
-        self._this = pc.kernel.cpus[cpu]
-        self._desc = desc
-        self._left = times
-        self._done = done
-        self._alarm = Alarm(pc.kernel.timeline, self._step)
-        self._alarm.set(pc.kernel.timeline.now_ns)
-
-    def _step(self) -> None:
-        if self._left <= 0:
-            self._done.complete()
-            return
-        calls = min(self._left, SIM_BATCH)
-        self._left -= calls
-        outer, self._kernel.this = self._kernel.this, self._this
-        try:
-            for _ in range(calls):
-                self._desc.handle_irq(self._desc)
-        finally:
-            self._kernel.this = outer
-        self._this.hardirq_ns += calls * HANDLER_NS
-        self._alarm.set(self._cpu.occupy(calls * HANDLER_NS))
