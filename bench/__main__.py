@@ -1,5 +1,7 @@
 """scripts/bench [--quick] [--record] [NAME...]: measure, and say what is reached."""
 
+import os
+
 import click
 
 from bench import interrupts, mount, rendering, start
@@ -24,13 +26,14 @@ def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
 
     All are ratios in one run, made of the medians of repeats that take turns.
     """
+    other_load, _, _ = os.getloadavg()
     results: list[Result] = []
     for name in names or GROUPS:
         click.echo(f"{name} ...", err=True)
         results += GROUPS[name](QUICK_REPEATS if quick else REPEATS)
     click.echo(as_text(results))
     if keep:
-        record(results)
+        record(results, other_load)
 
 
 if __name__ == "__main__":

@@ -34,14 +34,10 @@ def as_text(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def record(results: Sequence[Result]) -> None:
-    """Write RESULTS.md anew."""
-    lines = [
-        _ABOUT,
-        f"{date.today()}, {_machine()}",
-        "",
-        "| figure | measured | must reach | | from |",
-    ]
+def record(results: Sequence[Result], other_load: float) -> None:
+    """Write RESULTS.md anew. other_load: how many programs ran before the benchmarks did."""
+    when = f"{date.today()}, {_machine()}, load average before {other_load:.1f}"
+    lines = [_ABOUT, when, "", "| figure | measured | must reach | | from |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for result in results:
         note = result.note if isinstance(result, Figure) else ""

@@ -153,7 +153,6 @@ def test_halts_at_the_same_time_do_not_stumble_over_each_other(boot):
     ]
     said = [halt.communicate(timeout=PATIENCE_S)[1] for halt in halts]
     late = f"{machine.directory}: no machine is mounted; boot one with: "
-    assert "" in said
     assert {each.replace(late, "")[:1] for each in said} <= {"", "p"}, said
     assert_nothing_is_left(machine.directory)
 
