@@ -54,7 +54,9 @@ def read_pending() -> dict[tuple[str, str], str]:
 
 
 PENDING = read_pending()
-CASES = [(machine, case) for machine in WITH_PRESET for case in recorded_cases(machine)]
+# Here only the machine on which everything was recorded; the variants take ten minutes more and
+# are run with: scripts/oracle NAME
+CASES = [("q4", case) for case in recorded_cases("q4")]
 REQUIRED = [each for each in CASES if each not in PENDING]
 STILL_PENDING = [each for each in CASES if each in PENDING]
 
