@@ -101,7 +101,7 @@ def test_signal_ends_a_machine_with_files_open_and_a_writer_that_waits(place, nu
 
 def test_ctrl_c_reaches_a_machine_through_its_terminal(place):
     place.mkdir()
-    command = " ".join([*PSEUDOKERN, "boot", "laptop", "--at", str(place)])
+    command = " ".join(["exec", *PSEUDOKERN, "boot", "laptop", "--at", str(place)])
     terminal = subprocess.Popen(
         ["script", "-qec", command, "/dev/null"],
         stdin=subprocess.PIPE,
