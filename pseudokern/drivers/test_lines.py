@@ -180,7 +180,7 @@ class TestLines:
         self._refuse_taken(name)
         handler, flow_name = _FLOWS[flow]
         desc = self._pc.irqs.alloc_descs(1, node=-1)[0]
-        IrqDomain(chip, 1).associate(desc, SIM_HWIRQ, SimChip(chip), None, handler, flow_name)
+        IrqDomain(chip).associate(desc, SIM_HWIRQ, SimChip(chip), None, handler, flow_name)
         if domain == "nodom":
             desc.domain = None
         self._lines[name] = desc

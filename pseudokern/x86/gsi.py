@@ -40,7 +40,9 @@ class GsiMap:
         self._level_isa = level_isa
         self._chip = IoApicChip(vectors, entry)
         self._pic_chip = pic_chip
-        self._domains = [IrqDomain(f"IO-APIC-{n}", PINS) for n in range(len(ioapics))]
+        self.domains = [
+            IrqDomain(f"IO-APIC-{n}", PINS, parent=vectors) for n in range(len(ioapics))
+        ]
         self._lines: dict[int, IntxLine] = {}
 
     def set_up_legacy(self) -> None:
@@ -94,7 +96,7 @@ class GsiMap:
         pin = Pin(self._ioapics[gsi // PINS], gsi % PINS)
         pin.ioapic.configure(pin.number, level=level, active_low=active_low)
         handler = handle_fasteoi_irq if level else handle_edge_irq
-        self._domains[gsi // PINS].associate(
+        self.domains[gsi // PINS].associate(
             desc, pin.number, self._chip, pin, handler, "fasteoi" if level else "edge"
         )
         if level:

@@ -13,6 +13,7 @@ from pseudokern.hw.ioapic import PINS, IoApic
 from pseudokern.hw.lapic import LocalApic
 from pseudokern.hw.vector import ApicId, Vector
 from pseudokern.irq.desc import NR_IRQS_LEGACY, IrqTable
+from pseudokern.irq.domain import IrqDomains
 from pseudokern.irq.poll import SpuriousPoller
 from pseudokern.irq.resend import SoftwareResend
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
@@ -40,6 +41,7 @@ class Pc:
     pic   the 8259 pair; without has_pic it is not connected
     gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
+    domains  every controller's interrupts, stacked upon the CPUs' vectors
     """
 
     def __init__(
@@ -64,6 +66,9 @@ class Pc:
         if default_affinity is not None:
             self.irqs.default_affinity = default_affinity
         self.vectors = VectorDomain(kernel, self.cpus, has_pic=has_pic)
+        self.domains = IrqDomains()
+        self.domains.default = self.vectors
+        self.domains.add(self.vectors)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
         self.irqs.resend = SoftwareResend(kernel.timeline).resend
@@ -74,7 +79,9 @@ class Pc:
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.pic_chip = I8259Chip(self.pic, self.entry, kernel.log)
         self.gsis = self._lines(level_isa)
-        self.pci = PciBus(kernel, self.irqs, self.vectors, self.bus, self.gsis, siblings_of)
+        self.pci = PciBus(
+            kernel, self.irqs, self.vectors, self.bus, self.gsis, self.domains, siblings_of
+        )
         self.hotplug = CpuHotplug(
             kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
         )
@@ -86,7 +93,10 @@ class Pc:
     def _lines(self, level_isa: frozenset[int]) -> WiredLines:
         irqs, vectors, chip = self.irqs, self.vectors, self.pic_chip
         if self.ioapics:
-            return GsiMap(irqs, vectors, self.entry, self.ioapics, level_isa, chip)
+            gsis = GsiMap(irqs, vectors, self.entry, self.ioapics, level_isa, chip)
+            for domain in gsis.domains:
+                self.domains.add(domain)
+            return gsis
         return PicLines(irqs, vectors, self.pic, chip, level_isa)
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:

@@ -16,7 +16,7 @@ from pseudokern.hw.pci import Bdf, PciFunction
 from pseudokern.irq.affinity import create_affinity_masks, group_cpus_evenly
 from pseudokern.irq.chip import handle_edge_irq
 from pseudokern.irq.desc import IrqDesc, IrqTable
-from pseudokern.irq.domain import IrqDomain
+from pseudokern.irq.domain import BusToken, DomainFlag, IrqDomain, IrqDomains
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.x86.lines import WiredLines
@@ -24,6 +24,10 @@ from pseudokern.x86.msi_chip import MsiChip
 from pseudokern.x86.vector import VectorDomain
 
 _COLLAPSED = "collapsed in a pending bit"
+_TOKENS = {"MSI": BusToken.PCI_DEVICE_MSI, "MSIX": BusToken.PCI_DEVICE_MSIX}
+_DEVICE_DOMAIN = (
+    DomainFlag.HIERARCHY | DomainFlag.NAME_ALLOCATED | DomainFlag.MSI | DomainFlag.MSI_DEVICE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class PciBus:
         vectors: VectorDomain,
         bus: InterruptBus,
         gsis: WiredLines,
+        domains: IrqDomains,
         siblings_of: Callable[[CpuId], CpuMask],
     ) -> None:
         self.functions: dict[Bdf, PciFunction] = {}
@@ -57,6 +62,7 @@ class PciBus:
         self._bus = bus
         self._gsis = gsis
         self._siblings_of = siblings_of
+        self._all_domains = domains
         self._domains: dict[Bdf, IrqDomain] = {}
         self._lost_of_freed: Counter[str] = Counter()
 
@@ -112,11 +118,12 @@ class PciBus:
 
     def free(self, function: PciFunction) -> None:
         """Take the interrupts back. Their handlers must be gone."""
-        domain = self._domains.pop(function.bdf)
+        domain = self._domains[function.bdf]
         for desc in list(domain.descs.values()):
             domain.disassociate(desc)
             self._vectors.teardown(desc)
             self._irqs.free_desc(desc)
+        self._forget_domain(function)
         function.irqs.clear()
         for entry in _messages(function):
             self._lost_of_freed[_COLLAPSED] += entry.collapsed
@@ -138,7 +145,10 @@ class PciBus:
         affinities = self._affinities(len(entries), spread) if spread is not None else None
         descs = self._irqs.alloc_descs(len(entries), function.node, affinities)
         chip = MsiChip(self._vectors, kind, function.bdf)
-        domain = self._domains[function.bdf] = IrqDomain(chip.name, len(entries))
+        name = f"{chip.name}-{_TOKENS[kind]}"
+        domain = IrqDomain(name, parent=self._vectors, flags=_DEVICE_DOMAIN)
+        self._domains[function.bdf] = domain
+        self._all_domains.add(domain)
         done: list[IrqDesc] = []
         for index, (desc, entry) in enumerate(zip(descs, entries, strict=True)):
             try:
@@ -154,12 +164,16 @@ class PciBus:
 
     def _undo(self, function: PciFunction, done: list[IrqDesc], descs: list[IrqDesc]) -> None:
         for desc in done:
+            self._domains[function.bdf].disassociate(desc)
             self._vectors.teardown(desc)
         for desc in descs:
             self._irqs.free_desc(desc)
-        del self._domains[function.bdf]
+        self._forget_domain(function)
         function.irqs.clear()
         function.msix = function.msi = None
+
+    def _forget_domain(self, function: PciFunction) -> None:
+        self._all_domains.remove(self._domains.pop(function.bdf))
 
     def _affinities(self, count: int, spread: Spread) -> list[tuple[CpuMask, bool]]:
         kernel = self._kernel

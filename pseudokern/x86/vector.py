@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pseudokern.hw.cpu import Cpu
 from pseudokern.hw.vector import Vector
 from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.domain import DomainFlag, IrqDomain
 from pseudokern.irq.flags import IrqData
+from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.matrix import VectorMatrix
 from pseudokern.kernel.cpumask import CpuId, CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
@@ -52,14 +54,22 @@ class ApicChipData:
         self.has_reserved = False
 
 
-class VectorDomain:
-    """The vectors of all CPUs.
+class LapicController(IrqChip):
+    """The local APICs, as the last chip of every stack of domains."""
+
+    name = "APIC"
+
+
+class VectorDomain(IrqDomain):
+    """The vectors of all CPUs: the domain that all others are stacked upon.
 
     vector_irq  [cpu][vector] is whose interrupt it is
     shut_down   [cpu] holds the vectors that were in use: one more interrupt there is no surprise
     """
 
     def __init__(self, kernel: Kernel, cpus: list[Cpu], *, has_pic: bool) -> None:
+        hierarchy = DomainFlag.HIERARCHY | DomainFlag.NAME_ALLOCATED
+        super().__init__("VECTOR", flags=hierarchy | DomainFlag.MSI_PARENT, chip=LapicController())
         self.kernel = kernel
         self.cpus = cpus
         self.matrix = VectorMatrix(kernel.nr_cpu_ids, FIRST_EXTERNAL_VECTOR, FIRST_SYSTEM_VECTOR)
@@ -74,6 +84,9 @@ class VectorDomain:
         self.matrix.assign_system(CpuId(0), IA32_SYSCALL_VECTOR, replace=False)
         if has_pic:
             self.matrix.assign_system(CpuId(0), ISA_CASCADE_VECTOR, replace=False)
+
+    def hwirq_of(self, desc: IrqDesc) -> int:
+        return desc.irq
 
     def data(self, desc: IrqDesc) -> ApicChipData:
         return self._data[desc]
