@@ -25,7 +25,7 @@ from pseudokern.hw.pci import Bdf, PciFunction
 from pseudokern.irq.action import IrqAction, ThreadFunction
 from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn
-from pseudokern.irq.request import request_irq
+from pseudokern.irq.request import free_irq, request_irq
 from pseudokern.kernel.printk import Level
 from pseudokern.x86.pc import Pc
 
@@ -43,7 +43,9 @@ class Device:
         self.kernel = pc.kernel
         self.name = name
         self.options = options
-        self._streams = 0
+        self._requested: list[tuple[IrqDesc, object]] = []
+        self._streams: list[PoissonTraffic] = []
+        self._streams_used = 0
 
     @property
     def driver_name(self) -> str:
@@ -59,6 +61,33 @@ class Device:
     def open(self) -> None:
         """Be taken into use by programs, after everything was probed: `ip link set up`."""
 
+    def remove(self) -> None:
+        """Undo probe() and open(); a driver that overrides this calls it last."""
+        self.release()
+
+    def attach(self) -> None:
+        """probe(); if that fails, say so in the log, and take back what the device got.
+
+        OSError  as probe() raised it
+        """
+        try:
+            self.probe()
+        except OSError as error:
+            text = f"probe with driver {self.driver_name} failed with error {-(error.errno or 0)}"
+            self.kernel.log.printk(Level.ERR, f"{self.label}: {text}")
+            self.release()
+            raise
+
+    @property
+    def label(self) -> str:
+        """What the kernel log calls the device; dev_printk()."""
+        return self.name
+
+    def release(self) -> None:
+        """No traffic, no handlers: what devres does when a driver lets go of a device."""
+        self.stop_traffic()
+        self.free_irqs()
+
     def request_irq(
         self,
         irq: Irq,
@@ -69,7 +98,9 @@ class Device:
         cost_ns: int | None = None,
     ) -> IrqAction:
         """request_irq() with this device as dev_id; errno as there."""
-        return request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
+        return self._noted(
+            irq, request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
+        )
 
     def request_threaded_irq(
         self,
@@ -81,7 +112,16 @@ class Device:
         flags: int = Irqf.NONE,
     ) -> IrqAction:
         """The same with a thread, in which thread_fn may sleep: see irq/request.py."""
-        return request_irq(self.pc.irqs, irq, handler, flags, name, self, thread_fn=thread_fn)
+        return self._noted(
+            irq, request_irq(self.pc.irqs, irq, handler, flags, name, self, thread_fn=thread_fn)
+        )
+
+    def free_irqs(self) -> None:
+        """Free every interrupt that this device has requested, the last one first."""
+        while self._requested:
+            desc, dev_id = self._requested.pop()
+            if any(action.dev_id is dev_id for action in desc.actions):
+                free_irq(desc, dev_id)
 
     def pulse(self, irq: Irq) -> None:
         """Raise an ISA interrupt: one edge on its line."""
@@ -89,11 +129,23 @@ class Device:
 
     def traffic(self, rate_hz: float, targets: list[Target]) -> PoissonTraffic:
         """Call each of targets rate_hz times a second, at random times, from now on."""
-        self._streams += 1
-        chance = self.kernel.chance(f"{self.name}/{self._streams}")
-        stream = PoissonTraffic(self.kernel.timeline, chance)
+        self._streams_used += 1
+        if self._streams_used > len(self._streams):
+            chance = self.kernel.chance(f"{self.name}/{self._streams_used}")
+            self._streams.append(PoissonTraffic(self.kernel.timeline, chance))
+        stream = self._streams[self._streams_used - 1]
         stream.set(rate_hz, targets)
         return stream
+
+    def stop_traffic(self) -> None:
+        """Call nobody any more. The streams are used again by the next traffic()."""
+        for stream in self._streams:
+            stream.set(0, [])
+        self._streams_used = 0
+
+    def _noted(self, irq: Irq, action: IrqAction) -> IrqAction:
+        self._requested.append((self.pc.irqs[irq], action.dev_id))
+        return action
 
 
 class PciDevice(Device):
@@ -123,11 +175,14 @@ class PciDevice(Device):
         self.function.driver = self.driver_name
         return self.pc.pci.enable(self.function)
 
-    def refuse(self, error: OSError) -> None:
-        """Go without the device, whose driver got this error when it probed."""
-        driver, self.function.driver = self.function.driver, ""
-        text = f"probe with driver {driver} failed with error -{error.errno}"
-        self.kernel.log.printk(Level.ERR, f"{driver} {self.function.bdf}: {text}")
+    def release(self) -> None:
+        super().release()
+        self.pc.pci.free(self.function)
+        self.function.driver = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.driver_name} {self.function.bdf}"
 
     @property
     def identity(self) -> tuple[int, int, int]:

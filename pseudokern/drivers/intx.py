@@ -65,7 +65,15 @@ class IntxDevice(PciDevice):
             raise OSError(errno.ENOSPC, f"{self.name} has neither messages nor an INTx line")
         source = IntxSource(self.function.intx, handler)
         request_irq(self.pc.irqs, desc.irq, source, Irqf.SHARED, name, source, cost_ns=cost_ns)
+        self._requested.append((desc, source))
         return source
+
+    def free_irqs(self) -> None:
+        """A device that no handler serves any more keeps its hands off the line, too."""
+        if self.function.intx is not None:
+            for who in (self, *(dev_id for _, dev_id in self._requested)):
+                self.function.intx.release_by(who)
+        super().free_irqs()
 
     def assert_intx(self, _now_ns: int) -> None:
         """Something happened: pull the line."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice, IntxSource
+from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.keys import (
     PCI_KEYS,
     Choice,
@@ -26,6 +26,7 @@ from pseudokern.drivers.keys import (
     OneOrEach,
     Rate,
 )
+from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msi import MsiVector
@@ -75,7 +76,7 @@ class RxQueue(Napi):
         return taken
 
 
-class Nic(IntxDevice):
+class Nic(NetDevice):
     """A multi-queue network card."""
 
     KEYS: ClassVar = {
@@ -102,34 +103,49 @@ class Nic(IntxDevice):
         return self.style.identity
 
     def probe(self) -> None:
+        """Allocate the vectors; with messages the interface is up from here on.
+
+        EINVAL  the driver needs messages, and there are none
+        """
         self.queues = []
+        self._vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
         if self.pc.pci.has_messages:
-            self._request_messages()
-        elif self.style.intx == "probed":
-            self._request_line()
+            wanted = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
+            count = max(len(wanted), self.style.least_vectors)
+            descs = self.pc.pci.alloc_msix(self.function, count)
+            self._vectors = list(zip(wanted, descs, strict=False))
         elif self.style.intx == "never":
-            self.refuse(OSError(errno.EINVAL, f"{self.name} needs MSI-X"))
+            raise OSError(errno.EINVAL, f"{self.name} needs MSI-X")
+        if self.style.keeps_irqs:
+            self._request_irqs()
+        if self._vectors or self.style.intx == "probed":
+            self.open()
 
-    def open(self) -> None:
-        if not self.pc.pci.has_messages and self.style.intx == "opened":
-            self._request_line()
+    def start(self) -> None:
+        if not self.style.keeps_irqs:
+            self._request_irqs()
+        self._start_traffic()
 
-    def _request_messages(self) -> None:
-        vectors = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
-        count = max(len(vectors), self.style.least_vectors)
-        descs = self.pc.pci.alloc_msix(self.function, count)
-        for vector, desc in zip(vectors, descs, strict=False):
+    def stop(self) -> None:
+        self.stop_traffic()
+        if not self.style.keeps_irqs:
+            self.free_irqs()
+
+    def _request_irqs(self) -> None:
+        """The rings are new, and so are their handlers."""
+        self.queues = []
+        for vector, desc in self._vectors:
             self._request(vector, desc)
             self._hint(vector, desc)
-        self._start_traffic()
+        if not self._vectors:
+            self._request_line()
 
     def _request_line(self) -> None:
         cost_ns = self.options["handler"]
         source = self.fall_back_to_intx(self._line, self.name, self._poll_queues, cost_ns=cost_ns)
         count = self.options["queues"] if self.style.keeps_queues else 1
         self.queues = [RxQueue(source) for _ in range(count)]
-        self._start_traffic()
 
     def _poll_queues(self) -> IrqReturn:
         """The handler on the line: it has to look which queues have frames."""

@@ -28,6 +28,7 @@ class Style:
     least_vectors  it allocates so many, and leaves what is over unused
     intx           when it requests the INTx line, if there are no messages
     keeps_queues   it serves all its queues on that line, too, and not one only
+    keeps_irqs     it has its interrupts from probe() on, and keeps them while the interface is down
     """
 
     driver: str
@@ -37,6 +38,7 @@ class Style:
     least_vectors: int = 1
     intx: Literal["opened", "probed", "never"] = "opened"
     keeps_queues: bool = False
+    keeps_irqs: bool = False
 
 
 def _e1000e(name: str, _bdf: str, queues: int) -> list[Vector]:
@@ -82,6 +84,7 @@ STYLES = {
         hints=True,
         intx="probed",
         keeps_queues=True,
+        keeps_irqs=True,
     ),
     "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True, intx="never"),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),

@@ -17,6 +17,7 @@ _NOT_DRIVERS = {
     "device",
     "intx",
     "keys",
+    "net_device",
     "nic_styles",
     "programs",
     "registry",

@@ -6,8 +6,8 @@ Follows drivers/net/ethernet/realtek/8139cp.c.
 from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice
 from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
+from pseudokern.drivers.net_device import NetDevice
 from pseudokern.kernel.napi import Napi
 
 
@@ -24,7 +24,7 @@ class Ring(Napi):
         return taken
 
 
-class Rtl8139(IntxDevice):
+class Rtl8139(NetDevice):
     """A RealTek 8139C+. rate: frames a second."""
 
     KEYS: ClassVar = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="frames a second")}
@@ -35,7 +35,7 @@ class Rtl8139(IntxDevice):
         self.ring = Ring()
         self.line = self.enable()
 
-    def open(self) -> None:
+    def start(self) -> None:
         self.request_intx(self.line, self.name)
         self.traffic(self.options["rate"], [self.receive])
 

@@ -114,10 +114,9 @@ class Machine:
         """A device whose driver fails is dead; the log says why, and the machine goes on."""
         log = self.kernel.log
         try:
-            device.probe()
-        except OSError as error:
-            what = f"probe with driver {device.driver_name} failed with error"
-            log.printk(Level.ERR, f"{device.name}: {what} {-(error.errno or 0)}")
+            device.attach()
+        except OSError:
+            return  # it is in the log
         except Exception:
             text = f"BUG: probe of {device.name} raised an exception; the device is dead"
             log.printk(Level.ALERT, text)

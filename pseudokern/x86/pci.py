@@ -117,8 +117,10 @@ class PciBus:
         return descs
 
     def free(self, function: PciFunction) -> None:
-        """Take the interrupts back. Their handlers must be gone."""
-        domain = self._domains[function.bdf]
+        """Take the messages back, if there are any. Their handlers must be gone."""
+        domain = self._domains.get(function.bdf)
+        if domain is None:
+            return
         for desc in list(domain.descs.values()):
             domain.disassociate(desc)
             self._vectors.teardown(desc)

@@ -1,0 +1,52 @@
+"""Be a network interface, which programs set up and down.
+
+Follows net/core/dev.c: __dev_open(), __dev_close(), and dev_change_flags() as far as IFF_UP. The
+driver's part is ndo_open() and ndo_stop(): request the interrupts and let frames come; undo that.
+"""
+
+from pseudokern.drivers.intx import IntxDevice
+
+IFF_UP = 0x1
+IFF_BROADCAST = 0x2
+IFF_MULTICAST = 0x1000
+
+
+class NetDevice(IntxDevice):
+    """A network card. Its interface has the name of the device, and is set up at boot."""
+
+    is_up = False
+
+    @property
+    def flags(self) -> int:
+        """dev_get_flags(), without what follows from carrier and queues."""
+        return IFF_BROADCAST | IFF_MULTICAST | (IFF_UP if self.is_up else 0)
+
+    def open(self) -> None:
+        """`ip link set NAME up`. The errno of request_irq(), and then it stays down."""
+        if self.is_up or not self.function.driver:
+            return
+        try:
+            self.start()
+        except OSError:
+            self.stop()
+            raise
+        self.is_up = True
+
+    def close(self) -> None:
+        """`ip link set NAME down`."""
+        if self.is_up:
+            self.stop()
+            self.is_up = False
+
+    def release(self) -> None:
+        self.is_up = False
+        super().release()
+
+    def start(self) -> None:
+        """ndo_open(): request what is requested only while the interface is up."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """ndo_stop(): free that again, and let no frame come."""
+        self.stop_traffic()
+        self.free_irqs()
