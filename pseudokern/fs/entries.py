@@ -7,6 +7,7 @@ returns the text, or a list of records where it matters how reads cut it (seq_fi
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from pseudokern.fs import (
@@ -64,6 +65,7 @@ class Link:
 
     path: str
     target: Callable[..., str]
+    exists: Callable[..., bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,15 @@ class Collection:
 
     names: Callable[..., Iterable[str]]
     find: Callable[..., object | None]
+
+
+def _later(module: str, function: str) -> Callable[..., Any]:
+    """A function of a module of fs that is imported when it is needed: boot has no time for it."""
+
+    def call(*arguments: object) -> Any:
+        return getattr(import_module(f"pseudokern.fs.{module}"), function)(*arguments)
+
+    return call
 
 
 def _find_proc_irq(machine: Machine, name: str) -> IrqDesc | None:
@@ -157,6 +168,18 @@ COLLECTIONS = {
             number if (number := _number(name)) in function.irqs else None
         ),
     ),
+    "{pci driver}": Collection(
+        _later("sys_drivers", "driver_names"), _later("sys_drivers", "find_driver")
+    ),
+    "{bound}": Collection(
+        _later("sys_drivers", "bound_names"), _later("sys_drivers", "find_bound")
+    ),
+    "{interface}": Collection(
+        _later("sys_drivers", "interface_names"), _later("sys_drivers", "find_interface")
+    ),
+    "{own interface}": Collection(
+        _later("sys_drivers", "own_interface_names"), _later("sys_drivers", "find_own_interface")
+    ),
 }
 
 _IRQ = "proc/irq/{irq}"
@@ -166,6 +189,8 @@ _CPUS = "sys/devices/system/cpu"
 _NODES = "sys/devices/system/node"
 _TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
 _PCI = "sys/devices/{pci root}/{function}"
+_NET = f"{_PCI}/net/{{own interface}}"
+_PCI_DRIVER = "sys/bus/pci/drivers/{pci driver}"
 _DEBUG = "sys/kernel/debug/pseudokern"
 
 
@@ -269,6 +294,24 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI}/local_cpulist", 0o444, sys_pci.show_local_cpulist),
     Folder(f"{_PCI}/msi_irqs", 0o755, sys_pci.has_messages),
     Entry(f"{_PCI}/msi_irqs/{{msi irq}}", 0o444, sys_pci.show_msi_irq),
+    Link(
+        f"{_PCI}/driver",
+        _later("sys_drivers", "link_to_driver"),
+        _later("sys_drivers", "has_driver"),
+    ),
+    Folder(f"{_PCI}/net", 0o755, _later("sys_drivers", "has_interface")),
+    Link(f"{_NET}/device", _later("sys_drivers", "link_to_device")),
+    Entry(
+        f"{_NET}/flags",
+        0o644,
+        _later("sys_drivers", "show_flags"),
+        _later("sys_drivers", "store_flags"),
+    ),
+    Entry(f"{_NET}/operstate", 0o444, _later("sys_drivers", "show_operstate")),
+    Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),
+    Entry(f"{_PCI_DRIVER}/bind", 0o200, None, _later("sys_drivers", "store_bind")),
+    Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
+    Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
     Special("dev/kmsg", 0o644, KmsgFile),
     Folder("sys/kernel/debug", 0o700),
     Entry(f"{_DEBUG}/clock/advance", 0o200, None, debug.store_advance),

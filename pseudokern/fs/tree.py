@@ -186,7 +186,7 @@ class Tree:
         return Found(path, node, keys)
 
     def _exists(self, node: Node, keys: tuple[object, ...]) -> bool:
-        exists = node.exists if isinstance(node, Entry | Directory) else None
+        exists = node.exists if isinstance(node, Entry | Directory | Link) else None
         return exists is None or exists(self.machine, *keys)
 
     def _children(self, found: Found) -> Iterable[tuple[str, Node]]:
