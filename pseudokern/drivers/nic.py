@@ -29,8 +29,7 @@ from pseudokern.drivers.keys import (
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.traffic import Target
-from pseudokern.hw.msi import MsiVector
-from pseudokern.hw.msix import MsixEntry
+from pseudokern.hw.message import Message
 from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
@@ -46,7 +45,7 @@ class RxQueue(Napi):
 
     __slots__ = ("trigger", "waiting")
 
-    def __init__(self, message: MsixEntry | MsiVector | IntxSource) -> None:
+    def __init__(self, message: Message | IntxSource) -> None:
         super().__init__()
         self.waiting = 0
         self.trigger: Trigger

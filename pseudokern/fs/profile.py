@@ -5,7 +5,7 @@ Follows kernel/irq/proc.c and kernel/irq/msi.c of 6.1, 6.12 and 6.18.
 
 from dataclasses import dataclass
 
-from pseudokern.hw.pci import Bdf
+from pseudokern.hw.pci import Bdf, requester_id
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.x86.msi_chip import MsiChip
 
@@ -53,7 +53,4 @@ PROFILES = {
 
 def _device_id(bdf: Bdf) -> int:
     """pci_domain_nr << 16 | bus << 8 | device << 3 | function."""
-    domain, bus, rest = bdf.split(":")
-    device, function = rest.split(".")
-    bus_number = int(domain, 16) << 8 | int(bus, 16)
-    return bus_number << 8 | int(device, 16) << 3 | int(function)
+    return int(bdf.split(":")[0], 16) << 16 | requester_id(bdf)

@@ -9,7 +9,7 @@ Nothing vanishes here without a count: `lost` names the place and says how often
 from collections import Counter, deque
 
 from pseudokern.hw.lapic import LocalApic
-from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.hw.vector import ApicId, RequesterId, Vector
 from pseudokern.sim.timeline import Timeline
 
 MESSAGE_BASE = 0xFEE00000
@@ -42,7 +42,7 @@ class InterruptBus:
     def apic(self, apic_id: ApicId) -> LocalApic | None:
         return self._apics.get(apic_id)
 
-    def write(self, address: int, data: int) -> None:
+    def write(self, address: int, data: int, _requester: RequesterId) -> None:
         """A device's write of a message: fixed delivery to one APIC."""
         if address & _BASE_MASK != MESSAGE_BASE:
             self.lost["message to no interrupt address"] += 1

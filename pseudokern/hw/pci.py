@@ -6,8 +6,16 @@ from typing import NewType
 from pseudokern.hw.line import IntxLine
 from pseudokern.hw.msi import MsiCapability
 from pseudokern.hw.msix import MsixTable
+from pseudokern.hw.vector import RequesterId
 
 Bdf = NewType("Bdf", str)  # domain:bus:device.function, as lspci -D prints it
+
+
+def requester_id(bdf: Bdf) -> RequesterId:
+    """How a function signs what it writes; its domain is not in it."""
+    _, bus, rest = bdf.split(":")
+    device, function = rest.split(".")
+    return RequesterId(int(bus, 16) << 8 | int(device, 16) << 3 | int(function))
 
 
 @dataclass(slots=True, eq=False)

@@ -8,8 +8,7 @@ vector on the old CPU, and leaves no stray interrupt.
 """
 
 from pseudokern.hw.bus import message_address
-from pseudokern.hw.msi import MsiVector
-from pseudokern.hw.msix import MsixEntry
+from pseudokern.hw.message import Message
 from pseudokern.hw.pci import Bdf
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import ChipFlag
@@ -39,8 +38,8 @@ class MsiChip(ApicChip):
         message_of(desc).set_masked(False)
 
 
-def message_of(desc: IrqDesc) -> MsixEntry | MsiVector:
+def message_of(desc: IrqDesc) -> Message:
     """The message of an interrupt of this chip."""
     message = desc.chip_data
-    assert isinstance(message, MsixEntry | MsiVector)
+    assert isinstance(message, Message)
     return message

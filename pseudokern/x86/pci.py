@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pseudokern.hw.bus import InterruptBus
-from pseudokern.hw.msi import MsiCapability, MsiVector
-from pseudokern.hw.msix import MsixEntry, MsixTable
-from pseudokern.hw.pci import Bdf, PciFunction
+from pseudokern.hw.message import Message
+from pseudokern.hw.msi import MsiCapability
+from pseudokern.hw.msix import MsixTable
+from pseudokern.hw.pci import Bdf, PciFunction, requester_id
 from pseudokern.irq.affinity import create_affinity_masks, group_cpus_evenly
 from pseudokern.irq.chip import handle_edge_irq
 from pseudokern.irq.desc import IrqDesc, IrqTable
@@ -28,6 +29,7 @@ _TOKENS = {"MSI": BusToken.PCI_DEVICE_MSI, "MSIX": BusToken.PCI_DEVICE_MSIX}
 _DEVICE_DOMAIN = (
     DomainFlag.HIERARCHY | DomainFlag.NAME_ALLOCATED | DomainFlag.MSI | DomainFlag.MSI_DEVICE
 )
+_LOST = "lost on the way, as was asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class PciBus:
         for function in self.functions.values():
             for entry in _messages(function):
                 found[_COLLAPSED] += entry.collapsed
+                if entry.lost:
+                    found[_LOST] += entry.lost
         return found
 
     def add(self, function: PciFunction) -> None:
@@ -96,7 +100,7 @@ class PciBus:
         ENOSPC  managed vectors do not fit; then none is made
         """
         self._check_messages()
-        function.msix = table = MsixTable(self._bus, count)
+        function.msix = table = MsixTable(self._bus, count, requester=requester_id(function.bdf))
         descs = self._alloc(function, "MSIX", list(table.entries), spread)
         table.set_enabled(True)
         return descs
@@ -110,7 +114,9 @@ class PciBus:
         self._check_messages()
         if count != 1:
             raise OSError(errno.ENOSPC, "more than one MSI needs interrupt remapping")
-        function.msi = capability = MsiCapability(self._bus, count, maskable=True)
+        function.msi = capability = MsiCapability(
+            self._bus, count, requester=requester_id(function.bdf), maskable=True
+        )
         descs = self._alloc(function, "MSI", list(capability.entries), None)
         capability.set_enabled(True)
         function.irq = descs[0].irq
@@ -129,6 +135,8 @@ class PciBus:
         function.irqs.clear()
         for entry in _messages(function):
             self._lost_of_freed[_COLLAPSED] += entry.collapsed
+            if entry.lost:
+                self._lost_of_freed[_LOST] += entry.lost
             self._lost_of_freed["pending at a message that went"] += entry.pending
         function.msi = function.msix = None
         function.irq = self._gsis.register(function.gsi).irq if function.gsi else 0
@@ -141,7 +149,7 @@ class PciBus:
         self,
         function: PciFunction,
         kind: str,
-        entries: list[MsixEntry | MsiVector],
+        entries: list[Message],
         spread: Spread | None,
     ) -> list[IrqDesc]:
         affinities = self._affinities(len(entries), spread) if spread is not None else None
@@ -189,9 +197,9 @@ class PciBus:
         return create_affinity_masks(count, spread.pre, spread.post, default, group)
 
 
-def _messages(function: PciFunction) -> list[MsixEntry | MsiVector]:
+def _messages(function: PciFunction) -> list[Message]:
     """Every message that the function can send."""
-    messages: list[MsixEntry | MsiVector] = []
+    messages: list[Message] = []
     if function.msix is not None:
         messages += function.msix.entries
     if function.msi is not None:

@@ -10,6 +10,8 @@ from pseudokern.hw.msi import MsiCapability
 from pseudokern.hw.msix import MsixTable
 from pseudokern.sim.timeline import Timeline
 
+CARD = 0x0010  # 00:02.0
+
 
 class Board:
     """One APIC that collects the messages of a function."""
@@ -37,7 +39,7 @@ def board():
 @pytest.fixture
 def table(board):
     """An MSI-X table of four entries, enabled; entry n sends vector 0x40 + n and is masked."""
-    table = MsixTable(board.bus, 4)
+    table = MsixTable(board.bus, 4, requester=CARD)
     table.set_enabled(True)
     for entry in table.entries:
         entry.set_message(message_address(0), 0x40 + entry.index)
@@ -93,21 +95,34 @@ def test_the_function_mask_holds_every_entry_back(board, table):
 
 
 def test_a_table_has_at_most_2048_entries(board):
-    assert len(MsixTable(board.bus, 2048).entries) == 2048
+    assert len(MsixTable(board.bus, 2048, requester=CARD).entries) == 2048
     with pytest.raises(ValueError, match="1 to 2048 entries, not 2049"):
-        MsixTable(board.bus, 2049)
+        MsixTable(board.bus, 2049, requester=CARD)
 
 
 def test_msi_vectors_differ_in_the_low_bits_of_the_data(board):
-    capability = MsiCapability(board.bus, 4, maskable=False)
+    capability = MsiCapability(board.bus, 4, requester=CARD, maskable=False)
     capability.entries[0].set_message(message_address(0), 0x40)
     capability.set_enabled(True)
     capability.entries[3].trigger(0)
     assert board.received() == [0x43]
 
 
+def test_events_that_are_to_be_lost_are_counted_and_the_next_one_is_sent(board, table):
+    entry = table.entries[2]
+    entry.set_masked(False)
+    entry.lose_next(2)
+    entry.trigger(0)
+    entry.trigger(0)
+    assert board.received() == []
+    assert (entry.lost, entry.losing) == (2, 0)
+
+    entry.trigger(0)
+    assert board.received() == [0x42]
+
+
 def test_msi_without_mask_bits_cannot_be_masked(board):
-    capability = MsiCapability(board.bus, 1, maskable=False)
+    capability = MsiCapability(board.bus, 1, requester=CARD, maskable=False)
     capability.entries[0].set_message(message_address(0), 0x40)
     capability.set_enabled(True)
     capability.entries[0].set_masked(True)
@@ -117,12 +132,12 @@ def test_msi_without_mask_bits_cannot_be_masked(board):
 
 def test_msi_has_a_power_of_two_of_vectors(board):
     with pytest.raises(ValueError, match="not 3"):
-        MsiCapability(board.bus, 3, maskable=True)
+        MsiCapability(board.bus, 3, requester=CARD, maskable=True)
 
 
 def test_a_message_that_no_apic_takes_is_counted(board):
-    board.bus.write(message_address(9), 0x40)
-    board.bus.write(0x1000, 0x40)
+    board.bus.write(message_address(9), 0x40, CARD)
+    board.bus.write(0x1000, 0x40, CARD)
     assert board.bus.lost == {
         "message to no such APIC": 1,
         "message to no interrupt address": 1,
