@@ -15,9 +15,8 @@ can be told in one go.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from pseudokern.kernel.cpumask import cpulist_format, cpulist_parse
 from pseudokern.sim.quantity import (
@@ -41,8 +40,7 @@ _BDF = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with a value, worded to follow the name of its key, and what to do."""
 
     what: str
@@ -55,8 +53,7 @@ class Problems(tuple[Problem, ...]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What the machine has, for the values that refer to it."""
 
     cpus: int
@@ -78,8 +75,7 @@ class Kind(Protocol):
 Derive = Callable[[Limits, Mapping[str, object]], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One key of a device: how it is written, and what it is when it is left out.
 
     per names an earlier key that counts something; a list then has as many items as that says.
@@ -119,15 +115,13 @@ class Key:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(NamedTuple):
     """One value that stands for every item of a list; Key.parse() multiplies it."""
 
     items: tuple[object]
 
 
-@dataclass(frozen=True, slots=True)
-class Integer:
+class Integer(NamedTuple):
     """A whole number from minimum to maximum. why: who says so, for the error message."""
 
     minimum: int = 0
@@ -194,8 +188,7 @@ class Choice:
         return _problem(f"is {quoted(value)}", f"{similar} {known}" if similar else known)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """How often something happens, such as "20 kHz", "3/s" or 0; events per second."""
 
     maximum_hz: float = FASTEST_HZ
@@ -210,8 +203,7 @@ class Rate:
         return rate_hz
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(NamedTuple):
     """How long something takes, such as "250ms" or "10 us"; whole nanoseconds."""
 
     maximum_ns: int = 10**18
@@ -280,8 +272,7 @@ class Bdf:
         return f"{match[1] or '0000'}:{match[2]}:{match[3]}.{match[4]}"
 
 
-@dataclass(frozen=True, slots=True)
-class HexId:
+class HexId(NamedTuple):
     """A number as /sys writes it, such as "0x8086"."""
 
     bits: int = 16
@@ -297,8 +288,7 @@ class HexId:
         return number
 
 
-@dataclass(frozen=True, slots=True)
-class Gsi:
+class Gsi(NamedTuple):
     """An I/O APIC line, counted through all I/O APICs; trigger and shared: how it is used.
 
     A driver that has keys "trigger" or "shared" lets the file decide those.
@@ -331,8 +321,7 @@ class Node:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """Several values of one kind; a tuple."""
 
     kind: Kind
@@ -350,8 +339,7 @@ class ListOf:
         return Problems(problems) if problems else tuple(items)
 
 
-@dataclass(frozen=True, slots=True)
-class OneOrEach:
+class OneOrEach(NamedTuple):
     """One value for all, or a list with one for each of Key.per; always a tuple."""
 
     kind: Kind

@@ -1,14 +1,12 @@
 """Name and order the vectors of a network card as its Linux driver does."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 OTHER = -1  # a vector that belongs to no queue: link changes, commands
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(NamedTuple):
     """One vector of a card: its action's name, its queue or OTHER, and whether frames use it."""
 
     name: str
@@ -20,8 +18,7 @@ class Vector:
         return self.queue != OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How a driver lays out its vectors.
 
     hints          it asks for queue n to go to CPU n

@@ -1,6 +1,7 @@
 """Say what stat() says of a file, and who asks."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PROC_BLOCK_SIZE = 1024
 
@@ -18,8 +19,7 @@ class Attributes:
     mtime_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks."""
 
     uid: int

@@ -5,7 +5,7 @@ A directory has fixed children, and at most one collection: the interrupts, the 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pseudokern.fs.entries import COLLECTIONS, Collection, Entry, Folder, Link, Special
 
@@ -25,8 +25,7 @@ File: TypeAlias = Entry | Special
 Node: TypeAlias = Directory | Entry | Special | Link
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a path leads to, and the objects that its components in braces stand for."""
 
     path: str

@@ -6,9 +6,8 @@ returns the text, or a list of records where it matters how reads cut it (seq_fi
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pseudokern.fs import (
     debug,
@@ -39,8 +38,7 @@ Store: TypeAlias = Callable[..., Any]  # None, or a Completion of what was begun
 Mode: TypeAlias = int | Callable[..., int]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file. mode may depend on the object, and so may whether there is one: exists."""
 
     path: str
@@ -50,8 +48,7 @@ class Entry:
     exists: Callable[..., bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Special:
+class Special(NamedTuple):
     """A file with an open(machine, opening, ...) of its own."""
 
     path: str
@@ -59,8 +56,7 @@ class Special:
     open: Callable[..., OpenFile]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A symbolic link; target(machine, ...) says where to."""
 
     path: str
@@ -68,8 +64,7 @@ class Link:
     exists: Callable[..., bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A directory of which more is to be said than follows from the paths of its files."""
 
     path: str
@@ -77,8 +72,7 @@ class Folder:
     exists: Callable[..., bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(NamedTuple):
     """What a component in braces stands for.
 
     names(machine, ...)       the names in the directory

@@ -4,15 +4,14 @@ import errno
 import os
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.sim.completion import Completion
 
 DEFAULT_POLLMASK = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDNORM | select.EPOLLWRNORM
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """How and by whom a file is opened: open(2)'s flags, and whether that is root."""
 
     flags: int

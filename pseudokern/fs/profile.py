@@ -3,7 +3,7 @@
 Follows kernel/irq/proc.c and kernel/irq/msi.c of 6.1, 6.12 and 6.18.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.hw.pci import Bdf, requester_id
 from pseudokern.irq.desc import IrqDesc
@@ -12,8 +12,7 @@ from pseudokern.x86.msi_chip import MsiChip
 MSI_INDEX_BITS = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """One kernel's formats.
 
     gap_before_counts  6.18 puts the blank before each count, not behind it

@@ -6,7 +6,7 @@ that arrives meanwhile stays in IRR: nothing nests but NMI.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.hw.lapic import LocalApic
 from pseudokern.hw.vector import VECTORS, ApicId, Vector
@@ -16,8 +16,7 @@ from pseudokern.sim.timeline import FOREVER_NS, Timeline
 Handler = Callable[["Cpu", Vector], None]
 
 
-@dataclass(frozen=True, slots=True)
-class IdtGate:
+class IdtGate(NamedTuple):
     """One entry of an IDT. dpl: who may `int N` it (3: programs); ist: stack, 0 for the current."""
 
     name: str

@@ -4,11 +4,10 @@ A CPU that works is busy, and what arrives meanwhile waits in IRR: from these nu
 latency, %irq and %soft in /proc/stat and receive livelock. They add up to 1-3 us an interrupt.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CostModel:
+class CostModel(NamedTuple):
     """Nanoseconds of CPU time for each step. Every one can be set in the machine file, [cost].
 
     delivery_ns, eoi_ns  from the APIC to the first instruction; a write of EOI (x2APIC: an MSR).

@@ -11,8 +11,8 @@ Not modelled: consoles, and syslog(2) with its "clear".
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 LOG_BUF_LEN = 1 << 17  # CONFIG_LOG_BUF_SHIFT=17, as most distributions have it
 LOG_CPU_MAX_BUF_LEN = 1 << 12  # CONFIG_LOG_CPU_MAX_BUF_SHIFT=12
@@ -42,16 +42,14 @@ class Facility(IntEnum):
     USER = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DevInfo:
+class DevInfo(NamedTuple):
     """The device that a record is about: "pci" and "+pci:0000:00:03.0"; struct dev_printk_info."""
 
     subsystem: str
     device: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One entry of the log; sequence counts from 0 and never repeats.
 
     is_fragment  it goes on with a line that another record got in the way of
@@ -132,7 +130,7 @@ class KernelLog:
             and len(encoded(begun.text + text)) < RECORD_MAX
         ):
             self._unfinished = None
-            self._store(replace(begun, text=begun.text + text), more)
+            self._store(begun._replace(text=begun.text + text), more)
         else:
             fragment = Record(0, self.now_ns(), self.default_level, _cut(text), is_fragment=True)
             self._store(fragment, more)
@@ -151,7 +149,7 @@ class KernelLog:
             self._append(record)
 
     def _append(self, record: Record) -> None:
-        record = replace(record, sequence=self.next_sequence)
+        record = record._replace(sequence=self.next_sequence)
         self._records.append(record)
         self.next_sequence += 1
         self._used += record.block_bytes

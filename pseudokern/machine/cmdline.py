@@ -10,8 +10,7 @@ CPU lists are checked against the result.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpulist_parse, first_cpu
 from pseudokern.machine.topology import Topology
@@ -36,8 +35,7 @@ _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 _INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class BootParameters:
+class BootParameters(NamedTuple):
     """What the words on the kernel's command line ask for."""
 
     irqaffinity: CpuMask | None = None
@@ -117,9 +115,9 @@ def booted(board: Topology, parameters: BootParameters) -> Topology:
     SMP or a local APIC the kernel knows CPU 0 only; disable_smp().
     """
     if parameters.nosmp or parameters.nolapic:
-        return replace(board, nr_cpus=1, maxcpus=1)
+        return board._replace(nr_cpus=1, maxcpus=1)
     limits = [n for n in (parameters.nr_cpus, parameters.possible_cpus) if n is not None]
-    return replace(board, nr_cpus=min(limits, default=None), maxcpus=parameters.maxcpus)
+    return board._replace(nr_cpus=min(limits, default=None), maxcpus=parameters.maxcpus)
 
 
 def _split(text: str) -> list[tuple[str, str | None]]:
@@ -136,32 +134,32 @@ def _split(text: str) -> list[tuple[str, str | None]]:
 def _read_early(parameters: BootParameters, name: str, value: str | None) -> BootParameters:
     plain = name.replace("-", "_")  # parameq() takes the two for the same
     if plain in _FLAGS:
-        return replace(parameters, **_FLAGS[plain])
+        return parameters._replace(**_FLAGS[plain])
     match plain:
         case "maxcpus":
             count = _get_option(value)
             if count == 0:
-                return replace(parameters, **_FLAGS["nosmp"])
-            return replace(parameters, maxcpus=count if count and count > 0 else None)
+                return parameters._replace(**_FLAGS["nosmp"])
+            return parameters._replace(maxcpus=count if count and count > 0 else None)
         case "nr_cpus":
-            return replace(parameters, nr_cpus=_positive(value, parameters.nr_cpus))
+            return parameters._replace(nr_cpus=_positive(value, parameters.nr_cpus))
         case "possible_cpus":
-            return replace(parameters, possible_cpus=_positive(value, parameters.possible_cpus))
+            return parameters._replace(possible_cpus=_positive(value, parameters.possible_cpus))
         case "intremap":
             switches = [word for word in (value or "").split(",") if word in ("on", "off")]
-            return replace(parameters, intremap=switches[-1] == "on") if switches else parameters
+            return parameters._replace(intremap=switches[-1] == "on") if switches else parameters
         case "pci":
             nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
-            return replace(parameters, nomsi=nomsi)
+            return parameters._replace(nomsi=nomsi)
         case "log_buf_len":
-            return replace(parameters, log_buf_len=_memparse(value))
+            return parameters._replace(log_buf_len=_memparse(value))
         case "loglevel":
             level = _get_option(value)
-            return parameters if level is None else replace(parameters, console_loglevel=level)
+            return parameters if level is None else parameters._replace(console_loglevel=level)
         case _ if plain in _WITH_CPU_LISTS:
             return parameters
     word = name if value is None else f"{name}={value}"
-    return replace(parameters, others=(*parameters.others, word))
+    return parameters._replace(others=(*parameters.others, word))
 
 
 def _read_late(
@@ -171,7 +169,7 @@ def _read_late(
         return parameters
     match name.replace("-", "_"):
         case "irqaffinity":
-            return replace(parameters, irqaffinity=_irqaffinity(value, topology))
+            return parameters._replace(irqaffinity=_irqaffinity(value, topology))
         case "isolcpus":
             return _isolcpus(parameters, value, topology)
         case "nohz_full":
@@ -228,16 +226,15 @@ def _isolate(
         return parameters
     if any(earlier[flag] not in (0, mask) for flag in flags):
         return _complain(parameters, "Housekeeping: nohz_full= must match isolcpus=")
-    return replace(
-        parameters,
+    return parameters._replace(
         isolated=mask if "domain" in flags else parameters.isolated,
-        isolated_managed_irq=(mask if "managed_irq" in flags else parameters.isolated_managed_irq),
+        isolated_managed_irq=mask if "managed_irq" in flags else parameters.isolated_managed_irq,
         nohz_full=mask if "nohz" in flags else parameters.nohz_full,
     )
 
 
 def _complain(parameters: BootParameters, line: str) -> BootParameters:
-    return replace(parameters, complaints=(*parameters.complaints, line))
+    return parameters._replace(complaints=(*parameters.complaints, line))
 
 
 def _get_option(value: str | None) -> int | None:

@@ -11,9 +11,8 @@ Nothing is booted here, but drivers are imported: they own the keys of their dev
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pseudokern.drivers import registry
 from pseudokern.drivers.keys import (
@@ -74,8 +73,7 @@ _LOAD = Spot("[load]", "load")
 _TABLES = ("machine", "cpu", "cost", "load", "device")
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """A machine that can be booted.
 
     topology is what a kernel with these boot parameters sees of the board.
@@ -115,8 +113,7 @@ class Description:
         return self.path.parent
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the command line says otherwise. None leaves it to the file; cmdline is appended."""
 
     seed: int | None = None
@@ -125,9 +122,12 @@ class Overrides:
     cmdline: str = ""
 
 
+AS_IN_THE_FILE = Overrides()
+
+
 def load(
     machine: str | os.PathLike[str],
-    overrides: Overrides = Overrides(),
+    overrides: Overrides = AS_IN_THE_FILE,
     find_driver: FindDriver = registry.find_driver,
 ) -> Description:
     """Read a preset by its name, or a file by its path.
@@ -179,7 +179,7 @@ def resized(board: Topology, cpus: int) -> Topology:
     cores, rest = divmod(cpus, board.sockets * board.threads)
     if rest or not _nodes_fit(board.sockets, cores, board.nodes):
         return Topology(cores=cpus, nodes=board.nodes)
-    return replace(board, cores=cores, possible_cpus=0)
+    return board._replace(cores=cores, possible_cpus=0)
 
 
 def _read_table(

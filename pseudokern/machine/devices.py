@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pseudokern.drivers.keys import Gsi, Key, Limits, Name, Text, quoted
 from pseudokern.machine.source import Source, Spot, Table
@@ -34,8 +33,7 @@ FindDriver = Callable[[str, Path], DriverClass]
 """find_driver(name, base_dir); LookupError(what, hint) if there is no such driver."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceDescription:
+class DeviceDescription(NamedTuple):
     """One device: its name, its driver's module path or file, its keys as the driver wants them."""
 
     name: str
@@ -44,8 +42,7 @@ class DeviceDescription:
     line: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A [[device]] table while it is being read."""
 
     spot: Spot
@@ -53,8 +50,7 @@ class _Entry:
     driver: DriverClass | None
 
 
-@dataclass(frozen=True, slots=True)
-class _LineUse:
+class _LineUse(NamedTuple):
     """Who uses an I/O APIC line, and how."""
 
     spot: Spot

@@ -5,8 +5,7 @@ Each stands for a table of the machine file. The file writes quantities with the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from pseudokern.drivers.keys import Duration, HexId, Integer, Key, Rate, Share, Size, Text
 from pseudokern.kernel.cost import CostModel
@@ -44,8 +43,8 @@ CPU_KEYS: Mapping[str, Key] = {
 }
 
 COST_KEYS: Mapping[str, Key] = {
-    field.name.removesuffix("_ns"): Key(_LONGEST_COST, default=f"{field.default} ns")
-    for field in fields(CostModel)
+    name.removesuffix("_ns"): Key(_LONGEST_COST, default=f"{cost_ns} ns")
+    for name, cost_ns in CostModel._field_defaults.items()
 }
 
 LOAD_KEYS: Mapping[str, Key] = {
@@ -57,8 +56,7 @@ LOAD_KEYS: Mapping[str, Key] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CpuModel:
+class CpuModel(NamedTuple):
     """What /proc/cpuinfo says of every CPU. The defaults are those of a Xeon Gold 6338."""
 
     vendor_id: str
@@ -92,8 +90,7 @@ class CpuModel:
         return cls(**fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What ordinary programs do to the interrupt counts while nobody looks at them.
 
     user and wakeups are shares from 0 to 1, tlb_hz and call_hz events per second and machine.

@@ -1,10 +1,9 @@
 """Collect everything that is wrong with a machine file, one line each."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptionProblem:
+class DescriptionProblem(NamedTuple):
     """One mistake: which file and line, where in it, what, and what to do."""
 
     file: str

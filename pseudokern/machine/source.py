@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pseudokern.drivers.keys import Key, Limits, Problems, did_you_mean, quoted
 from pseudokern.machine.inherit import merge
@@ -46,13 +46,12 @@ def preset_path(name: str) -> Path:
     raise DescriptionErrors([problem])
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """A table of a machine file: what messages call it, its name, which of that name it is."""
 
     where: str = ""
     table: str = ""
-    index: int = 0
+    number: int = 0
 
 
 FILE = Spot()
@@ -83,8 +82,8 @@ class Source:
     def line_of(self, spot: Spot, key: str = "") -> int | None:
         """Where a key stands, or else its table."""
         return (
-            self.lines.get((spot.table, spot.index, key))
-            or self.lines.get((spot.table, spot.index, ""))
+            self.lines.get((spot.table, spot.number, key))
+            or self.lines.get((spot.table, spot.number, ""))
             or self.lines.get(("", 0, spot.table or key))
         )
 

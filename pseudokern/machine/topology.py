@@ -7,13 +7,12 @@ machine with 2 sockets of 16 cores with 2 threads are the two halves of one core
 CPUs beyond those that are plugged in (possible_cpus) would arrive in further sockets.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(NamedTuple):
     """The CPUs of a board, and which of them a kernel may use.
 
     Cores are dealt out to the nodes evenly, in order; with fewer cores than nodes some have none.

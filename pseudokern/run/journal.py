@@ -9,9 +9,8 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pseudokern.fs.attributes import Caller
 from pseudokern.fs.tree import Tree
@@ -26,8 +25,7 @@ _NOT_NOTED = ("/sys/kernel/debug/pseudokern/clock/", "/sys/kernel/debug/pseudoke
 _ROOT = Caller(uid=0, gid=0, pid=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One write from outside."""
 
     now_ns: int
@@ -35,8 +33,7 @@ class Write:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """What was written to a machine, in order."""
 
     boot_time_s: int

@@ -1,8 +1,7 @@
 """Say what to boot and how to run it: all that the command line decided."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pseudokern.machine.description import Description
 
@@ -13,8 +12,7 @@ class BootError(Exception):
     """Why a machine cannot run, and what to do about it, in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class BootOptions:
+class BootOptions(NamedTuple):
     """One run of one machine.
 
     at              where to mount, as the user wrote it

@@ -38,10 +38,15 @@ class Chance:
     def arrivals(self, start_ns: int, mean_ns: float) -> Iterator[int]:
         """Times of a Poisson process after start_ns."""
         gaps, draw = _exponential_gaps(mean_ns), self.random.getrandbits
+        table, missing = gaps.table, gaps.missing
 
         def block() -> list[int]:
             begin = draw(QUANTILE_BITS)
-            return gaps[begin : begin + GAPS]
+            row = begin // GAPS
+            if missing[row] or missing[row + 1]:
+                gaps.fill(row)
+                gaps.fill(row + 1)
+            return table[begin : begin + GAPS]
 
         drawn = chain.from_iterable(iter(block, None))
         return islice(accumulate(drawn, initial=start_ns), 1, None)
@@ -71,11 +76,32 @@ class Chance:
         return chain.from_iterable(iter(block, None))
 
 
+class _Gaps:
+    """QUANTILES waiting times with one mean, shuffled, and the first GAPS of them again.
+
+    A row of GAPS is computed when it is first drawn from: boot, and a stream that draws seldom,
+    pay for what they need.
+    """
+
+    __slots__ = ("_mean_ns", "missing", "table")
+
+    def __init__(self, mean_ns: float) -> None:
+        self._mean_ns = mean_ns
+        self.table = [0] * (QUANTILES + GAPS)
+        self.missing = bytearray(b"\1" * (QUANTILES // GAPS + 1))
+
+    def fill(self, row: int) -> None:
+        if not self.missing[row]:
+            return
+        begin, mean_ns = row * GAPS, self._mean_ns
+        waits = _shuffled_waits()[begin % QUANTILES :][:GAPS]
+        self.table[begin : begin + GAPS] = [max(1, round(wait * mean_ns)) for wait in waits]
+        self.missing[row] = False
+
+
 @cache
-def _exponential_gaps(mean_ns: float) -> list[int]:
-    """QUANTILES waiting times with this mean, shuffled, and the first GAPS of them again."""
-    gaps = [max(1, round(wait * mean_ns)) for wait in _shuffled_waits()]
-    return gaps + gaps[:GAPS]
+def _exponential_gaps(mean_ns: float) -> _Gaps:
+    return _Gaps(mean_ns)
 
 
 @cache
@@ -83,5 +109,5 @@ def _shuffled_waits() -> list[float]:
     """The middles of QUANTILES equal slices of the exponential distribution with mean 1."""
     waits = [-math.log(1.0 - (i + 0.5) / QUANTILES) for i in range(QUANTILES)]
     scale = QUANTILES / sum(waits)
-    random = Random("the same for everybody")
-    return [wait * scale for wait in sorted(waits, key=lambda _: random.random())]
+    draw = Random("the same for everybody").random
+    return [wait * scale for wait in sorted(waits, key=lambda _: draw())]

@@ -3,7 +3,7 @@
 Follows arch/x86/kernel/apic/io_apic.c: ioapic_ack_level(), ioapic_set_affinity(), mp_irqdomain.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.hw.ioapic import IoApic
 from pseudokern.hw.vector import Vector
@@ -16,8 +16,7 @@ from pseudokern.x86.entry import Entry
 from pseudokern.x86.vector import VectorDomain
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """Which pin a line is."""
 
     ioapic: IoApic

@@ -7,7 +7,7 @@ drivers/acpi/pci_irq.c.
 import errno
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.message import Message
@@ -32,8 +32,7 @@ _DEVICE_DOMAIN = (
 _LOST = "lost on the way, as was asked for"
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(NamedTuple):
     """Ask for managed vectors, spread over the CPUs; pre and post ones are left out of it."""
 
     pre: int = 0

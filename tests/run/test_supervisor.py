@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_ready_is_called_when_the_files_are_there(options):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signal_that_came_before_the_machine_was_ready_is_heard(options, number):
-    forever = replace(options, for_ns=None, exit_when_done=False)
+    forever = options._replace(for_ns=None, exit_when_done=False)
     run(forever, lambda: os.kill(os.getpid(), number))
 
 
@@ -83,9 +82,9 @@ def test_directory_that_cannot_be_mounted_on_boots_nothing(options):
 
 def test_journal_that_cannot_be_written_mounts_nothing(options, tmp_path):
     with pytest.raises(BootError, match="cannot be written"):
-        run(replace(options, record=tmp_path / "nowhere/journal"))
+        run(options._replace(record=tmp_path / "nowhere/journal"))
 
 
 def test_journal_that_cannot_be_read_mounts_nothing(options, tmp_path):
     with pytest.raises(BootError, match="cannot be read"):
-        run(replace(options, replay=tmp_path / "journal"))
+        run(options._replace(replay=tmp_path / "journal"))
