@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -47,6 +48,7 @@ def find_driver(name: str, base_dir: Path) -> type[Device]:
     return drivers[0]
 
 
+@cache
 def names() -> list[str]:
     """Our own drivers."""
     stems = sorted(path.stem for path in _HERE.glob("*.py"))

@@ -39,7 +39,6 @@ class DeviceDescription(NamedTuple):
     name: str
     driver: str
     options: Mapping[str, Any]
-    line: int | None
 
 
 class _Entry(NamedTuple):
@@ -86,7 +85,6 @@ def read_devices(
                 name=options.pop("name", ""),
                 driver=options.pop("driver", ""),
                 options=options,
-                line=source.line_of(entry.spot),
             )
         )
     _report_line_conflicts(source, uses)

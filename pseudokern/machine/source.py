@@ -7,14 +7,16 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pseudokern.drivers.keys import Key, Limits, Problems, did_you_mean, quoted
 from pseudokern.machine.inherit import merge
 from pseudokern.machine.problems import DescriptionErrors, DescriptionProblem
-from pseudokern.machine.toml_lines import Place, find_lines
+
+if TYPE_CHECKING:
+    from pseudokern.machine.toml_lines import Place
 
 PRESETS = Path(__file__).parent / "presets"
 RECORDED = PRESETS / "recorded"  # variants of q4 that were recorded: to be booted, not to be listed
@@ -57,15 +59,16 @@ class Spot(NamedTuple):
 FILE = Spot()
 
 
-@dataclass(slots=True)
 class Source:
-    """A machine file while it is being checked."""
+    """A machine file while it is being checked; label is what messages call it."""
 
-    path: Path
-    label: str
-    tables: Table = field(default_factory=dict)
-    lines: dict[Place, int] = field(default_factory=dict)
-    problems: list[DescriptionProblem] = field(default_factory=list)
+    def __init__(self, path: Path, label: str) -> None:
+        self.path = path
+        self.label = label
+        self.tables: Table = {}
+        self.problems: list[DescriptionProblem] = []
+        self._text = ""
+        self._places: Mapping[int, int] = {}  # of a [[device]] here -> together with the base
 
     @classmethod
     def open(cls, machine: str | os.PathLike[str]) -> "Source":
@@ -82,10 +85,19 @@ class Source:
     def line_of(self, spot: Spot, key: str = "") -> int | None:
         """Where a key stands, or else its table."""
         return (
-            self.lines.get((spot.table, spot.number, key))
-            or self.lines.get((spot.table, spot.number, ""))
-            or self.lines.get(("", 0, spot.table or key))
+            self._lines.get((spot.table, spot.number, key))
+            or self._lines.get((spot.table, spot.number, ""))
+            or self._lines.get(("", 0, spot.table or key))
         )
+
+    @cached_property
+    def _lines(self) -> "dict[Place, int]":
+        from pseudokern.machine.toml_lines import find_lines  # 4 ms that only a mistake should cost
+
+        return {
+            (table, self._places.get(number, number) if table == "device" else number, key): line
+            for (table, number, key), line in find_lines(self._text).items()
+        }
 
     def report(self, spot: Spot, key: str, what: str, hint: str = "") -> None:
         """Note a problem with a key, or with the whole table if key is empty."""
@@ -148,7 +160,7 @@ class Source:
         except ValueError as error:  # besides TOMLDecodeError, a number with thousands of digits
             what, line = _split_message(str(error), text)
             self._refuse(f"not TOML: {what[:1].lower()}{what[1:]}", line)
-        self.lines = find_lines(text.replace("\r\n", "\n"))
+        self._text = text.replace("\r\n", "\n")
 
     def _inherit(self) -> None:
         """Take what this file does not say from its base, which may have one, too."""
@@ -159,15 +171,10 @@ class Source:
         is_path = "/" in base or base.endswith(".toml")
         path = self.path.parent / base
         if is_path and path.resolve() == self.path.resolve():
-            self._refuse(
-                f"base {quoted(base)} is this file itself", self.lines.get(("machine", 0, "base"))
-            )
+            line = self.line_of(Spot(table="machine"), "base")
+            self._refuse(f"base {quoted(base)} is this file itself", line)
         other = Source.open(path) if is_path else Source.open(base)
-        self.tables, places = merge(other.tables, self.tables)
-        self.lines = {
-            (table, places.get(index, index) if table == "device" else index, key): line
-            for (table, index, key), line in self.lines.items()
-        }
+        self.tables, self._places = merge(other.tables, self.tables)
 
     def _refuse(self, what: str, line: int | None = None) -> None:
         raise DescriptionErrors([DescriptionProblem(self.label, line, "", what)])

@@ -18,6 +18,7 @@ from pseudokern.run.mountpoint import MountError
 # fuse_mount and fuse_new changed their arguments more than once. A plain lookup finds the
 # oldest version, which takes the arguments for something else and crashes.
 VERSION = b"FUSE_2.6"
+SONAME = "libfuse.so.2"
 
 
 class FuseArgs(ctypes.Structure):
@@ -74,6 +75,8 @@ def call_quietly(function: Callable[[], Any]) -> tuple[Any, str]:
 
 
 def _fusepy() -> ModuleType:
+    # fusepy would run ldconfig to find the name, which is the same on every Linux.
+    os.environ.setdefault("FUSE_LIBRARY_PATH", SONAME)
     try:
         import fuse
     except OSError:

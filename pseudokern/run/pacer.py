@@ -8,12 +8,15 @@ raises is a bug in a driver or in ours: it is logged, and the machine goes on.
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from pseudokern.machine.machine import Machine
-from pseudokern.run.journal import Player
 from pseudokern.sim.timeline import FOREVER_NS
+
+if TYPE_CHECKING:
+    from pseudokern.run.journal import Player
 
 LOG = logging.getLogger("pseudokern")
 
@@ -29,7 +32,7 @@ class Pacer:
     """Runs a machine's timeline as its clock says. poll() answers FUSE requests, how many."""
 
     def __init__(
-        self, machine: Machine, poll: Callable[[], int], player: Player | None = None
+        self, machine: Machine, poll: Callable[[], int], player: "Player | None" = None
     ) -> None:
         self._machine = machine
         self._timeline = machine.timeline

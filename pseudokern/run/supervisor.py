@@ -3,21 +3,25 @@
 Somebody is a signal, a write to sys/kernel/debug/pseudokern/halt, or the end of --for.
 """
 
+import gc
 import logging
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import trio
 
 from pseudokern.fs.tree import Tree
 from pseudokern.machine.machine import Machine
 from pseudokern.run.fuse_session import FuseSession
-from pseudokern.run.journal import Player, Recorder, read_journal
 from pseudokern.run.options import BootOptions
 from pseudokern.run.pacer import Pacer
+
+if TYPE_CHECKING:
+    from pseudokern.run.journal import Player
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -30,28 +34,43 @@ def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
     logging.basicConfig(format="%(name)s: %(message)s")
     with ExitStack() as cleanup:
         machine = Machine(options.description, options.seed)
-        journal = read_journal(options.replay) if options.replay is not None else None
-        if journal is not None:
-            machine.boot_time_s = journal.boot_time_s
-        elif options.clock == "wall":
+        if options.clock == "wall":
             machine.boot_time_s = int(time.time())
         machine.clock.set_mode(options.clock)
         machine.clock.set_speed(options.speed)
         if options.for_ns is not None:
             machine.clock.end_ns = machine.timeline.now_ns + options.for_ns
         tree = Tree(machine, owner_uid=os.geteuid())
-        player = Player(journal, tree) if journal is not None else None
-        if options.record is not None:
-            recorder = Recorder(options.record, machine.timeline, machine.boot_time_s)
-            cleanup.callback(recorder.close)
-            tree.on_write = recorder.note
+        player = _open_journals(options, machine, tree, cleanup)
         # Who asks us to stop from here on is heard once we can unmount.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         cleanup.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
         session = FuseSession.mount(tree, options.at, allow_other=True)
         cleanup.callback(session.unmount)
         pacer = Pacer(machine, session.poll, player)
+        # The machine is there to stay: a collection of garbage need not look at it.
+        gc.freeze()
+        gc.enable()
         trio.run(_supervise, options, machine, session, pacer, ready)
+
+
+def _open_journals(
+    options: BootOptions, machine: Machine, tree: Tree, cleanup: ExitStack
+) -> "Player | None":
+    """Begin what --record and --replay ask for; BootError if a file is not as it must be."""
+    if options.record is None and options.replay is None:
+        return None
+    from pseudokern.run import journal  # 3 ms, for json, that few runs need
+
+    if options.record is not None:
+        recorder = journal.Recorder(options.record, machine.timeline, machine.boot_time_s)
+        cleanup.callback(recorder.close)
+        tree.on_write = recorder.note
+    if options.replay is None:
+        return None
+    recorded = journal.read_journal(options.replay)
+    machine.boot_time_s = recorded.boot_time_s
+    return journal.Player(recorded, tree)
 
 
 async def _supervise(

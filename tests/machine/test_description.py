@@ -49,7 +49,7 @@ def test_device_options_are_what_its_driver_asked_for(read):
         FOUR_CPUS + CARD + 'queues = 2\nrate = "3 kHz"\naffinity = ["0", "1-3"]\nhandler = "2 us"\n'
     ).devices
 
-    assert (eth0.name, eth0.driver, eth0.line) == ("eth0", "card", 4)
+    assert (eth0.name, eth0.driver) == ("eth0", "card")
     assert eth0.options["rate"] == (3000.0, 3000.0)
     assert eth0.options["affinity"] == (0b0001, 0b1110)
     assert eth0.options["handler"] == 2_000
