@@ -29,6 +29,10 @@ class Mount:
         assert self._mounted.wait(PATIENCE_S)
         if self._error is not None:
             raise self._error
+        # From its first close on the kernel sends no flush. One from a child of this process would
+        # wait for our thread, which waits for the interpreter, which waits for the child.
+        with open(directory / "digits"):
+            pass
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
