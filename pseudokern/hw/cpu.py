@@ -65,6 +65,18 @@ class Cpu:
         self.interrupt_flag = False
         self._update()
 
+    def open_window(self) -> None:
+        """STI within a handler: what is of a higher class is taken now, and from now on."""
+        self._in_handler = False
+        self.busy_until_ns = self._timeline.now_ns
+        self._update()
+        self.interrupt_pending()
+
+    def close_window(self, *, in_handler: bool) -> None:
+        """CLI within that handler; in_handler: what it is part of came through the APIC."""
+        self._in_handler = in_handler
+        self._update()
+
     def occupy(self, duration_ns: int) -> int:
         """Be busy for duration_ns more, from now or from the end of what runs; return that end."""
         self.busy_until_ns = max(self.busy_until_ns, self._timeline.now_ns) + duration_ns

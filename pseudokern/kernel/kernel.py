@@ -5,17 +5,23 @@ interrupts it is the CPU on which the last one ran, as for any preemptible Linux
 """
 
 from collections.abc import Callable
+from types import FrameType
+from typing import TypeAlias
 
+from pseudokern.kernel.context import this_cpu
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.napi import NetRx
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import KernelLog, log_buf_len
 from pseudokern.kernel.softirq import Softirq, Softirqs
+from pseudokern.sim.agenda import Agenda
 from pseudokern.sim.chance import Chance
 from pseudokern.sim.timeline import Timeline
 
 NS_PER_S = 1_000_000_000
+
+HandlerWindow: TypeAlias = Callable[[PerCpu, FrameType, bool], None]
 
 
 class Kernel:
@@ -27,6 +33,11 @@ class Kernel:
     release, hardware_name  what reports in the log call the kernel and the machine
     modules     names of the modules that are loaded
     taint       letters for what makes reports doubtful: W after a warning; see warn.py
+    warned      places whose WARN_ONCE() was seen
+    watched_frames  the softirqs whose change of preempt_count leaks.py will look at
+    might_sleep_told  jiffies of the last report of might_sleep(); None before the first
+    set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
+    set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
     """
 
     def __init__(
@@ -54,11 +65,17 @@ class Kernel:
         self.hardware_name = ""
         self.modules: list[str] = []
         self.taint: set[str] = set()
+        self.warned: set[str] = set()
+        self.watched_frames: set[FrameType] = set()
+        self.might_sleep_told: int | None = None
+        self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
+        self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
         self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
         self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)
+        self._agenda: Agenda | None = None
         self._on_cpu_change: list[Callable[[CpuId], None]] = []
         self._nodes = [node_of(this.cpu) for this in self.cpus]
         self._node_masks: dict[int, CpuMask] = {}
@@ -72,6 +89,19 @@ class Kernel:
     def cpu_changed(self, cpu: CpuId) -> None:
         for callback in self._on_cpu_change:
             callback(cpu)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call callback on this CPU, a nanosecond from now: all that is called now has returned."""
+        if self._agenda is None:
+            self._agenda = Agenda(self.timeline)
+        this = this_cpu(self)
+
+        def call() -> None:
+            outer, self.this = self.this, this
+            callback()
+            self.this = outer
+
+        self._agenda.at(self.timeline.now_ns + 1, call)
 
     def is_online(self, cpu: CpuId) -> bool:
         return bool(self.online >> cpu & 1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
 from typing import Any
 
+from pseudokern.kernel.context import local_irq_enable
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
@@ -125,6 +126,7 @@ class KThread:
         try:
             self._wait_for(self._body.send(None))
         except StopIteration:
+            self._leave_cpu()
             self._exit()
         except Exception as error:
             kernel.log.printk(Level.ALERT, f"{self.comm}[{self.pid}]: {error!r}; it is dead")
@@ -137,7 +139,20 @@ class KThread:
             if this.softirq_pending:
                 kernel.softirqs.raise_from_process(this, 0)
 
+    def _leave_cpu(self) -> None:
+        """Let the scheduler look at what the thread left behind; schedule_debug()."""
+        kernel = self._threads.kernel
+        this = kernel.this
+        if this.preempt_count or this.irqs_disabled:
+            from pseudokern.kernel.sleep import schedule_bug  # few threads ever get here
+
+            if this.preempt_count:
+                schedule_bug(kernel, this.preempt_count)
+                this.preempt_count = 0
+            local_irq_enable(kernel)
+
     def _wait_for(self, request: object) -> None:
+        self._leave_cpu()
         self.state = "S"
         if isinstance(request, Sleep):
             self._alarm.set(self._threads.kernel.timeline.now_ns + request.duration_ns)

@@ -4,6 +4,7 @@ Follows irq_cpustat_t and kernel_cpustat (include/linux/kernel_stat.h). Counts a
 32-bit unsigned ones; they are kept unbounded here and wrap when printed.
 """
 
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from pseudokern.kernel.cpumask import CpuId
@@ -60,6 +61,9 @@ class PerCpu:
     softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
     hardirq_ns, softirq_ns, user_ns, system_ns   time spent so far in each kind of work
     current          the task that runs; None is the idle task
+    preempt_count    what is counted explicitly; context.preempt_count() adds the contexts
+    irqs_disabled    local_irq_disable() was called outside of hard interrupts
+    irqs_enabled_in  the frames that called hard handlers which then enabled interrupts
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
@@ -70,9 +74,12 @@ class PerCpu:
         "cpu",
         "current",
         "hardirq_ns",
+        "irqs_disabled",
+        "irqs_enabled_in",
         "offline_ns",
         "offline_since_ns",
         "poll_list",
+        "preempt_count",
         "softirq_counts",
         "softirq_end_ns",
         "softirq_ns",
@@ -86,6 +93,9 @@ class PerCpu:
     def __init__(self, cpu: CpuId) -> None:
         self.cpu = cpu
         self.current: Task | None = None
+        self.preempt_count = 0
+        self.irqs_disabled = False
+        self.irqs_enabled_in: list[FrameType] = []
         self.counts = SystemCounts()
         self.softirq_pending = 0
         self.softirq_end_ns = 0

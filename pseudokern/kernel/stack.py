@@ -18,6 +18,9 @@ _LAYERS = ("pseudokern.irq.", "pseudokern.kernel.", "pseudokern.x86.")
 # What Linux calls, the innermost first, where we call the left-hand one.
 METHODS: dict[str, tuple[str, ...]] = {
     "_report": ("__report_bad_irq",),
+    "might_sleep": ("__might_resched",),
+    "schedule_bug": ("__schedule_bug", "__schedule", "schedule"),
+    "msleep": ("schedule_timeout", "msleep"),
     "EdgeGate.fire": (
         "handle_irq_event",
         "handle_edge_irq",

@@ -9,6 +9,7 @@ Left out: registers and the bytes at RIP. There are none.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pseudokern.kernel.context import this_cpu
 from pseudokern.kernel.printk import Level
 from pseudokern.kernel.stack import ENTRY_PREFIX, call_trace, symbol
 
@@ -34,18 +35,19 @@ def dump_stack(kernel: "Kernel") -> None:
     _print_trace(kernel, trace)
 
 
-def warn(kernel: "Kernel", place: str, text: str) -> None:
+def warn(kernel: "Kernel", place: str, text: str, trace: list[str] | None = None) -> None:
     """WARN(1, text) at place, a file and line of Linux: the text, and how the kernel got here.
+
+    trace  the way to it, where that is not the present one
 
     The kernel is tainted from then on, as the next report says.
     """
-    where, *callers = call_trace() or [symbol("unknown", "")]
-    this = kernel.this
-    pid = this.current.pid if this.current is not None else 0
+    where, *callers = trace or call_trace() or [symbol("unknown", "")]
+    cpu, pid = this_cpu(kernel).cpu, task_of(kernel)[0]
     _pr_warn(kernel, "------------[ cut here ]------------")
     _pr_warn(kernel, text)
-    _pr_warn(kernel, f"WARNING: CPU: {this.cpu} PID: {pid} at {place} {where}")
-    _pr_warn(kernel, " ".join(["Modules linked in:", *kernel.modules]))
+    _pr_warn(kernel, f"WARNING: CPU: {cpu} PID: {pid} at {place} {where}")
+    print_modules(kernel)
     _print_info(kernel)
     _pr_warn(kernel, f"RIP: 0010:{where}")
     _print_trace(kernel, callers)
@@ -59,10 +61,21 @@ def tainted_mask(letters: Iterable[str]) -> int:
     return sum(1 << bit for bit, (letter, _) in enumerate(TAINTS) if letter in found)
 
 
+def task_of(kernel: "Kernel") -> tuple[int, str]:
+    """PID and name of the task that runs, or that was interrupted."""
+    this = this_cpu(kernel)
+    task = this.current
+    return (0, f"swapper/{this.cpu}") if task is None else (task.pid, task.comm)
+
+
+def print_modules(kernel: "Kernel") -> None:
+    _pr_warn(kernel, " ".join(["Modules linked in:", *kernel.modules]))
+
+
 def _print_info(kernel: "Kernel") -> None:
     """dump_stack_print_info()."""
-    this, task = kernel.this, kernel.this.current
-    pid, comm = (0, f"swapper/{this.cpu}") if task is None else (task.pid, task.comm)
+    this = this_cpu(kernel)
+    pid, comm = task_of(kernel)
     is_new = _version(kernel.release) >= (6, 12)
     uid = " UID: 0" if is_new else ""
     taint = _tainted(kernel.taint)

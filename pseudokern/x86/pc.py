@@ -5,6 +5,7 @@ APICs, the I/O APICs, the other CPUs, the tick.
 """
 
 from collections.abc import Callable
+from types import FrameType
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.cpu import Cpu
@@ -18,6 +19,7 @@ from pseudokern.irq.poll import SpuriousPoller
 from pseudokern.irq.resend import SoftwareResend
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
 from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import Level
 from pseudokern.kernel.timer import TimerWheel
 from pseudokern.x86.apic_timer import ApicTimers
@@ -85,6 +87,8 @@ class Pc:
         self.hotplug = CpuHotplug(
             kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
         )
+        kernel.set_interrupt_flag = self._set_interrupt_flag
+        kernel.set_handler_window = self._set_handler_window
         if noapic:
             text = "ACPI: Skipping IOAPIC probe due to 'noapic' option."
             kernel.log.printk(Level.INFO, text)
@@ -131,6 +135,18 @@ class Pc:
         self.pic_chip.init(auto_eoi=bool(self.ioapics))
         boot_apic.connect_pic(self.pic.acknowledge)
         boot_apic.mask_lint0(bool(self.ioapics))
+
+    def _set_interrupt_flag(self, this: PerCpu, enabled: bool) -> None:
+        cpu = self.cpus[this.cpu]
+        if enabled:
+            cpu.sti()
+        else:
+            cpu.cli()
+
+    def _set_handler_window(self, this: PerCpu, frame: FrameType, is_open: bool) -> None:
+        from pseudokern.x86.window import set_handler_window  # no well-behaved handler needs it
+
+        set_handler_window(self, this, frame, is_open)
 
     def _set_up(self, cpu: CpuId) -> None:
         self.apic_timers.setup_cpu(self.cpus[cpu])
