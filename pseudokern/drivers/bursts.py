@@ -18,7 +18,7 @@ SIM_BATCH = 128
 
 
 class Repeat:
-    """Do something a number of times, at equal intervals, then complete."""
+    """Do something a number of times, at equal intervals, until it fails; then complete."""
 
     def __init__(
         self,
@@ -42,7 +42,11 @@ class Repeat:
             self._done.complete()
             return
         self._left -= 1
-        self._once()
+        try:
+            self._once()
+        except OSError as error:
+            self._done.fail(error)
+            return
         self._agenda.at(self._timeline.now_ns + self._spacing_ns, self._step)
 
 

@@ -29,7 +29,6 @@ from pseudokern.drivers.bursts import HANDLER_NS, DeviceBurst, Repeat, SoftwareB
 from pseudokern.drivers.device import Device
 from pseudokern.drivers.edu import Edu
 from pseudokern.irq.chip import (
-    check_irq_resend,
     handle_edge_irq,
     handle_fasteoi_irq,
     handle_level_irq,
@@ -37,7 +36,7 @@ from pseudokern.irq.chip import (
 )
 from pseudokern.irq.desc import FlowHandler, Irq, IrqDesc
 from pseudokern.irq.domain import IrqDomain
-from pseudokern.irq.flags import ChipFlag, IrqData, Irqf, IrqReturn, IrqState
+from pseudokern.irq.flags import ChipFlag, Irqf, IrqReturn
 from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.manage import (
     disable_irq,
@@ -48,6 +47,7 @@ from pseudokern.irq.manage import (
     set_trigger,
 )
 from pseudokern.irq.request import free_irq, request_irq
+from pseudokern.irq.resend import irq_inject_interrupt
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpulist_parse, first_cpu
 from pseudokern.sim.agenda import Agenda
 from pseudokern.sim.completion import Completion
@@ -288,14 +288,11 @@ class TestLines:
         return done
 
     def _do_inject(self, irq: str, times: str) -> Completion:
-        """irq_inject_interrupt(): EINVAL for a line that is level or not started."""
+        """irq_inject_interrupt(): EINVAL for a line that is level or not active."""
         desc = self._pc.irqs.find(Irq(int(irq)))
-        if desc.is_level or not desc.dstate & IrqData.IRQ_STARTED:
-            raise OSError(errno.EINVAL, f"interrupt {irq} cannot be injected")
 
         def once() -> None:
-            desc.istate |= IrqState.PENDING
-            check_irq_resend(desc)
+            irq_inject_interrupt(desc)
 
         done = Completion()
         Repeat(self._agenda, self._kernel.timeline, int(times), once, INJECT_SPACING_NS, done)

@@ -116,11 +116,23 @@ def _number(name: str) -> Any:
     return int(name) if name.isascii() and name.isdigit() and str(int(name)) == name else None
 
 
+def _debug_irq(name: str) -> Callable[..., Any]:
+    """A function of debug_irq. Imported at its first use: boot shall not wait for it."""
+
+    def call(*args: object) -> Any:
+        from pseudokern.fs import debug_irq
+
+        return getattr(debug_irq, name)(*args)
+
+    return call
+
+
 COLLECTIONS = {
     "{irq}": Collection(
         lambda machine: [str(desc.irq) for desc in machine.irqs if desc.proc_mode], _find_proc_irq
     ),
     "{any irq}": Collection(lambda machine: [str(desc.irq) for desc in machine.irqs], _find_irq),
+    "{domain}": Collection(_debug_irq("domain_names"), _debug_irq("find_domain")),
     "{pid}": Collection(
         lambda machine: [str(pid) for pid in machine.irqs.kthreads.by_pid],
         lambda machine, name: machine.irqs.kthreads.by_pid.get(_number(name)),
@@ -186,6 +198,7 @@ _PCI = "sys/devices/{pci root}/{function}"
 _NET = f"{_PCI}/net/{{own interface}}"
 _PCI_DRIVER = "sys/bus/pci/drivers/{pci driver}"
 _DEBUG = "sys/kernel/debug/pseudokern"
+_DEBUG_IRQ = "sys/kernel/debug/irq"
 
 
 def _topology_masks() -> Iterable[Entry]:
@@ -308,6 +321,8 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
     Special("dev/kmsg", 0o644, KmsgFile),
     Folder("sys/kernel/debug", 0o700),
+    Entry(f"{_DEBUG_IRQ}/domains/{{domain}}", 0o444, _debug_irq("show_domain")),
+    Entry(f"{_DEBUG_IRQ}/irqs/{{any irq}}", 0o644, _debug_irq("show_irq"), _debug_irq("store_irq")),
     Entry(f"{_DEBUG}/clock/advance", 0o200, None, debug.store_advance),
     Entry(f"{_DEBUG}/clock/mode", 0o600, debug.show_mode, debug.store_mode),
     Entry(f"{_DEBUG}/clock/now_ns", 0o400, debug.show_now_ns),

@@ -20,6 +20,9 @@ class Profile(NamedTuple):
                   the mode was 0644 and the error EIO
     rows_of_freed  a line that has counted keeps its row when its last handler is freed
     device_msi    each device has an MSI domain of its own, and small hardware numbers
+    deferred_chips  in debugfs the chip says that it cannot move a live line; before 6.15 the line
+                  said that it can be moved
+    domain_flag_names  debugfs names the flags of domains
     """
 
     name: str
@@ -28,6 +31,8 @@ class Profile(NamedTuple):
     fixed_modes: bool = True
     device_msi: bool = True
     rows_of_freed: bool = False
+    deferred_chips: bool = False
+    domain_flag_names: bool = False
 
     def chip_name(self, desc: IrqDesc) -> str:
         if isinstance(desc.chip, MsiChip) and not self.device_msi:
@@ -46,7 +51,13 @@ PROFILES = {
         "6.1", "6.1.0-pseudokern", fixed_modes=False, device_msi=False, rows_of_freed=True
     ),
     "6.12": Profile("6.12", "6.12.0-pseudokern"),
-    "6.18": Profile("6.18", "6.18.0-pseudokern", gap_before_counts=True),
+    "6.18": Profile(
+        "6.18",
+        "6.18.0-pseudokern",
+        gap_before_counts=True,
+        deferred_chips=True,
+        domain_flag_names=True,
+    ),
 }
 
 

@@ -7,6 +7,7 @@ vector; desc.table.kernel.this is that CPU.
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import ChipFlag, IrqData, IrqState
 from pseudokern.irq.handle import handle_irq_event, handle_irq_event_percpu
+from pseudokern.irq.resend import replay_pending
 
 
 def mask_irq(desc: IrqDesc) -> None:
@@ -112,7 +113,7 @@ def handle_fasteoi_irq(desc: IrqDesc) -> None:
     elif not desc.chip.flags & ChipFlag.EOI_THREADED:
         desc.chip.eoi(desc)
     if desc.istate & IrqState.PENDING:
-        check_irq_resend(desc)
+        replay_pending(desc)
 
 
 def handle_level_irq(desc: IrqDesc) -> None:
@@ -140,18 +141,3 @@ def handle_percpu_irq(desc: IrqDesc) -> None:
     desc.chip.ack(desc)
     handle_irq_event_percpu(desc)
     desc.chip.eoi(desc)
-
-
-def check_irq_resend(desc: IrqDesc) -> None:
-    """Replay an interrupt that came while it could not be handled: once, however many came.
-
-    A level line is never replayed: its wire says so itself.
-    """
-    if desc.is_level:
-        desc.istate &= ~IrqState.PENDING
-        return
-    if desc.istate & IrqState.REPLAY or not desc.istate & IrqState.PENDING:
-        return
-    desc.istate &= ~IrqState.PENDING
-    if desc.chip.retrigger(desc) or desc.table.resend(desc):
-        desc.istate |= IrqState.REPLAY

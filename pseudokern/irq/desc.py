@@ -68,14 +68,15 @@ class IrqDesc:
     threads_oneshot  bits of the actions whose threads keep a ONESHOT line masked
     threads_active   thread runs that are asked for or going on
     threads_handled  thread runs that handled something
+    parent         of a nested line: the one whose thread calls its handlers
     last_unhandled  jiffies of the last interrupt that nobody handled
     """
 
     __slots__ = (
         "_kstat", "_total", "actions", "affinity", "affinity_hint", "chip", "chip_data", "depth",
         "domain", "dstate", "effective_affinity", "flow_name", "fast_counts", "handle_irq", "hwirq",
-        "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node", "pending_mask",
-        "proc_mode", "settings", "table", "threads_active", "threads_handled",
+        "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node", "parent",
+        "pending_mask", "proc_mode", "settings", "table", "threads_active", "threads_handled",
         "threads_handled_last", "threads_oneshot", "trigger", "wake_depth",
     )  # fmt: skip
 
@@ -86,6 +87,7 @@ class IrqDesc:
         self.chip: IrqChip = _NO_CHIP
         self.chip_data: object = None
         self.domain: IrqDomain | None = None
+        self.parent: IrqDesc | None = None
         self.hwirq = 0
         self.handle_irq: FlowHandler = handle_bad_irq
         self.flow_name = ""
@@ -172,7 +174,7 @@ class IrqTable:
     """Every descriptor, by number.
 
     on_change   called with a descriptor whose state changed
-    resend      replays an interrupt in software; False if it cannot
+    resend      replays an interrupt in software; cancel_resend forgets that again
     force_irqthreads  threadirqs: every handler that can be is run in a thread
     noirqdebug  no line is judged by the spurious detector
     irqfixup    1: other lines are tried for an interrupt that nobody handled; 2: also for others
@@ -198,7 +200,8 @@ class IrqTable:
         self.default_affinity: CpuMask = kernel.possible
         self.retired_counts = 0
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
-        self.resend: Callable[[IrqDesc], bool] = lambda _desc: False
+        self.resend: Callable[[IrqDesc], None] = lambda _desc: None
+        self.cancel_resend: Callable[[IrqDesc], None] = lambda _desc: None
         self.lost: Counter[str] = Counter()
         self.bad_answers_to_report = BAD_ANSWERS_REPORTED
         self.generation = 0

@@ -69,14 +69,6 @@ class IrqDomain:
         """The number that desc has here. A domain behind another one has numbers of its own."""
         return desc.hwirq
 
-    def show_desc(self, desc: IrqDesc) -> list[tuple[str, str]]:
-        """What debugfs adds for desc at this level: labels with their values."""
-        return []
-
-    def show_domain(self) -> list[str]:
-        """What debugfs adds for the domain itself."""
-        return []
-
     def associate(
         self,
         desc: IrqDesc,

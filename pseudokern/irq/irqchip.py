@@ -70,3 +70,5 @@ class IrqChip:
 
 class NoChip(IrqChip):
     """What a fresh descriptor has: no controller at all."""
+
+    flags = ChipFlag.SKIP_SET_WAKE

@@ -6,7 +6,7 @@ Follows kernel/irq/manage.c and the start-up half of kernel/irq/chip.c.
 import contextlib
 import errno
 
-from pseudokern.irq.chip import check_irq_resend, mask_irq, unmask_irq
+from pseudokern.irq.chip import mask_irq, unmask_irq
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import (
     ChipFlag,
@@ -15,6 +15,7 @@ from pseudokern.irq.flags import (
     IrqSetting,
     Trigger,
 )
+from pseudokern.irq.resend import clear_irq_resend, replay_pending
 from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.warn import warn
 
@@ -176,7 +177,7 @@ def irq_startup(desc: IrqDesc, *, resend: bool) -> None:
             irq_setup_affinity(desc)
     desc.dstate |= IrqData.IRQ_STARTED
     if resend:
-        check_irq_resend(desc)
+        replay_pending(desc)
 
 
 def irq_setup_affinity(desc: IrqDesc) -> None:
@@ -231,6 +232,7 @@ def irq_shutdown_and_deactivate(desc: IrqDesc) -> None:
 
 def _irq_shutdown(desc: IrqDesc) -> None:
     if desc.dstate & IrqData.IRQ_STARTED:
+        clear_irq_resend(desc)
         desc.depth = 1
         mask_irq(desc)
         desc.dstate |= IrqData.IRQ_DISABLED | IrqData.IRQ_MASKED

@@ -1,11 +1,75 @@
-"""Replay interrupts in software, for controllers that cannot do it in hardware.
+"""Replay interrupts: by the controller if it can, else in software.
 
-Follows kernel/irq/resend.c: irq_sw_resend() and its tasklet.
+Follows kernel/irq/resend.c: check_irq_resend(), irq_sw_resend() and its tasklet,
+irq_inject_interrupt().
 """
 
+import contextlib
+import errno
+
 from pseudokern.irq.desc import IrqDesc
+from pseudokern.irq.flags import IrqData, IrqSetting, IrqState
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import Timeline
+
+
+def replay_pending(desc: IrqDesc) -> None:
+    """Replay what came while it could not be handled, if anything did and it can be."""
+    if desc.istate & IrqState.PENDING:
+        with contextlib.suppress(OSError):
+            check_irq_resend(desc)
+
+
+def irq_inject_interrupt(desc: IrqDesc) -> None:
+    """Make a line interrupt once, without its device.
+
+    EINVAL  a level line, one that is not active, an NMI
+    EBUSY   the last replay has not come yet
+    """
+    if desc.istate & IrqState.NMI or not desc.dstate & IrqData.ACTIVATED:
+        raise OSError(errno.EINVAL, f"interrupt {desc.irq} is not active, or an NMI")
+    check_irq_resend(desc, inject=True)
+
+
+def check_irq_resend(desc: IrqDesc, *, inject: bool = False) -> None:
+    """Replay an interrupt that came while it could not be handled: once, however many came.
+
+    inject: also if none came. A level line is never replayed: its wire says so itself.
+
+    EINVAL  a level line, or one that can be replayed neither in hardware nor in software
+    EBUSY   the last replay has not come yet
+    """
+    if desc.settings & IrqSetting.LEVEL:
+        desc.istate &= ~IrqState.PENDING
+        raise OSError(errno.EINVAL, f"interrupt {desc.irq} is a level, and cannot be replayed")
+    if desc.istate & IrqState.REPLAY:
+        raise OSError(errno.EBUSY, f"interrupt {desc.irq} is being replayed already")
+    if not desc.istate & IrqState.PENDING and not inject:
+        return
+    desc.istate &= ~IrqState.PENDING
+    if not desc.chip.retrigger(desc):
+        irq_sw_resend(desc)
+    desc.istate |= IrqState.REPLAY
+    desc.changed()
+
+
+def irq_sw_resend(desc: IrqDesc) -> None:
+    """Have the resend tasklet call the flow handler; for a nested line, that of its parent.
+
+    EINVAL  its interrupts may come from hardware only; a nested line without a parent
+    """
+    if desc.dstate & IrqData.HANDLE_ENFORCE_IRQCTX:
+        raise OSError(errno.EINVAL, f"interrupt {desc.irq} cannot be replayed in software")
+    if desc.settings & IrqSetting.NESTED_THREAD:
+        if desc.parent is None:
+            raise OSError(errno.EINVAL, f"nested interrupt {desc.irq} has no parent")
+        desc = desc.parent
+    desc.table.resend(desc)
+
+
+def clear_irq_resend(desc: IrqDesc) -> None:
+    """Forget a replay in software that has not come yet."""
+    desc.table.cancel_resend(desc)
 
 
 class SoftwareResend:
@@ -16,14 +80,18 @@ class SoftwareResend:
         self._queue: list[IrqDesc] = []
         self._alarm = Alarm(timeline, self._run)
 
-    def resend(self, desc: IrqDesc) -> bool:
-        """Queue desc; True, since this always works."""
+    def resend(self, desc: IrqDesc) -> None:
+        """Queue desc, once."""
         if desc not in self._queue:
             self._queue.append(desc)
             self._alarm.set(self._timeline.now_ns)
-        return True
+
+    def cancel(self, desc: IrqDesc) -> None:
+        """desc is shut down: nothing of it is to come."""
+        if desc in self._queue:
+            self._queue.remove(desc)
 
     def _run(self) -> None:
-        queue, self._queue = self._queue, []
-        for desc in queue:
+        while self._queue:
+            desc = self._queue.pop(0)
             desc.handle_irq(desc)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeAlias
 
+from pseudokern.kernel.behaviour import BEHAVIOURS, Behaviour
 from pseudokern.kernel.context import this_cpu
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
@@ -30,6 +31,7 @@ class Kernel:
     nr_cpu_ids  CPU numbers are 0 to nr_cpu_ids - 1, all of them possible
     hz          ticks a second
     node_of     NUMA node of a CPU
+    behaviour   in what this kernel differs from others
     release, hardware_name  what reports in the log call the kernel and the machine
     modules     names of the modules that are loaded
     taint       letters for what makes reports doubtful: W after a warning; see warn.py
@@ -50,7 +52,9 @@ class Kernel:
         hz: int,
         cost: CostModel,
         node_of: Callable[[CpuId], int],
+        behaviour: Behaviour = BEHAVIOURS["6.12"],
     ) -> None:
+        self.behaviour = behaviour
         self.timeline = timeline
         self.seed = seed
         self.nr_cpu_ids = nr_cpu_ids

@@ -7,6 +7,7 @@ from pseudokern.drivers.programs import Programs
 from pseudokern.drivers.registry import find_driver
 from pseudokern.drivers.test_lines import TestLines
 from pseudokern.hw.vector import ApicId
+from pseudokern.kernel.behaviour import BEHAVIOURS
 from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
@@ -49,6 +50,7 @@ class Machine:
             hz=description.hz,
             cost=description.cost,
             node_of=topology.node_of,
+            behaviour=BEHAVIOURS[description.kernel],
         )
         self.pc = Pc(
             self.kernel,

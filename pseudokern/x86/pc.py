@@ -73,7 +73,8 @@ class Pc:
         self.domains.add(self.vectors)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
-        self.irqs.resend = SoftwareResend(kernel.timeline).resend
+        resend = SoftwareResend(kernel.timeline)
+        self.irqs.resend, self.irqs.cancel_resend = resend.resend, resend.cancel
         self.entry = Entry(kernel, self.vectors)
         self.smp = Smp(kernel, self.cpus, self.entry)
         self.timers = TimerWheel(kernel.nr_cpu_ids)

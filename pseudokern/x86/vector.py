@@ -22,10 +22,11 @@ from pseudokern.sim.alarm import Alarm
 from pseudokern.x86.vectors import (
     FIRST_EXTERNAL_VECTOR,
     FIRST_SYSTEM_VECTOR,
-    IA32_SYSCALL_VECTOR,
+    IRQ_MOVE_CLEANUP_VECTOR,
     ISA_CASCADE_VECTOR,
     ISA_VECTOR_BASE,
     MANAGED_IRQ_SHUTDOWN_VECTOR,
+    SYSTEM_VECTORS,
 )
 
 
@@ -81,7 +82,10 @@ class VectorDomain(IrqDomain):
         ]
         self._data: dict[IrqDesc, ApicChipData] = {}
         self._warned_of_straggler = False
-        self.matrix.assign_system(CpuId(0), IA32_SYSCALL_VECTOR, replace=False)
+        for vector in SYSTEM_VECTORS:
+            self.matrix.assign_system(CpuId(0), vector, replace=False)
+        if kernel.behaviour.cleanup_vector:
+            self.matrix.assign_system(CpuId(0), IRQ_MOVE_CLEANUP_VECTOR, replace=False)
         if has_pic:
             self.matrix.assign_system(CpuId(0), ISA_CASCADE_VECTOR, replace=False)
 

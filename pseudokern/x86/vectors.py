@@ -4,6 +4,7 @@ Follows arch/x86/include/asm/irq_vectors.h of 6.12.
 """
 
 FIRST_EXTERNAL_VECTOR = 0x20
+IRQ_MOVE_CLEANUP_VECTOR = 0x20  # up to 6.5
 ISA_VECTOR_BASE = 0x30
 ISA_CASCADE_VECTOR = 0x32
 IA32_SYSCALL_VECTOR = 0x80
@@ -25,3 +26,16 @@ CALL_FUNCTION_VECTOR = 0xFC
 RESCHEDULE_VECTOR = 0xFD
 ERROR_APIC_VECTOR = 0xFE
 SPURIOUS_APIC_VECTOR = 0xFF
+
+# What idt_setup_traps() and idt_setup_apic_and_irq_gates() mark as in use.
+SYSTEM_VECTORS = (
+    *range(20),  # exceptions
+    21,  # control protection
+    IA32_SYSCALL_VECTOR,
+    LOCAL_TIMER_VECTOR,
+    POSTED_INTR_NESTED_VECTOR,
+    POSTED_INTR_WAKEUP_VECTOR,
+    POSTED_INTR_VECTOR,
+    DEFERRED_ERROR_VECTOR,
+    *range(IRQ_WORK_VECTOR, SPURIOUS_APIC_VECTOR + 1),
+)
