@@ -9,9 +9,10 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pseudokern.irq.chip import check_irq_resend, unmask_irq
+from pseudokern.irq.chip import unmask_irq
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqState
+from pseudokern.irq.resend import replay_pending
 from pseudokern.kernel.leaks import function_name, warn_enabled_interrupts
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.stack import call_trace
@@ -52,7 +53,7 @@ def _watch(pc: "Pc", this: PerCpu, frame: FrameType, desc: IrqDesc, *, is_short:
             desc.dstate &= ~IrqData.IRQ_INPROGRESS
             if desc.istate & IrqState.PENDING:
                 unmask_irq(desc)
-                check_irq_resend(desc)
+                replay_pending(desc)
             desc.changed()
 
     kernel.soon(returned)
