@@ -96,8 +96,16 @@ class Device:
         name: str,
         flags: int = Irqf.NONE,
         cost_ns: int | None = None,
+        stack_bytes: int = 0,
     ) -> IrqAction:
-        """request_irq() with this device as dev_id; errno as there."""
+        """request_irq() with this device as dev_id; errno as there.
+
+        stack_bytes  what handler keeps on the 16 KiB stack of interrupts
+        """
+        if stack_bytes:
+            from pseudokern.kernel.stack_depth import with_local_variables  # few declare any
+
+            handler = with_local_variables(self.kernel, handler, stack_bytes)
         return self._noted(
             irq, request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
         )

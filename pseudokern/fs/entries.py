@@ -212,6 +212,13 @@ def _topology_masks() -> Iterable[Entry]:
         yield Entry(f"{_TOPOLOGY}/{name}_list", 0o444, sys_cpu.topology_list(mask))
 
 
+def _sysctls(*names: str) -> Iterable[Entry]:
+    for name in names:
+        show = _later("sysctl_kernel", f"show_{name}")
+        store = _later("sysctl_kernel", f"store_{name}")
+        yield Entry(f"proc/sys/kernel/{name}", 0o644, show, store)
+
+
 ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry("proc/interrupts", 0o444, records_interrupts),
     Entry("proc/softirqs", 0o444, show_softirqs),
@@ -228,6 +235,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry("proc/sys/kernel/printk", 0o644, sysctl_printk.show_printk, sysctl_printk.store_printk),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
+    *_sysctls("panic", "panic_on_oops", "panic_on_warn"),
     Entry(
         "proc/irq/default_smp_affinity",
         0o644,
@@ -320,8 +328,6 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
     Special("dev/kmsg", 0o644, KmsgFile),
-    Folder("sys/fs/cgroup", 0o755),
-    Folder("sys/kernel/tracing", 0o700),
     Folder("sys/kernel/debug", 0o700),
     Entry(f"{_DEBUG_IRQ}/domains/{{domain}}", 0o444, _debug_irq("show_domain")),
     Entry(f"{_DEBUG_IRQ}/irqs/{{any irq}}", 0o644, _debug_irq("show_irq"), _debug_irq("store_irq")),

@@ -12,6 +12,7 @@ from pseudokern.fs.directory import Found
 from pseudokern.fs.entries import Entry
 from pseudokern.fs.open_file import OpenFile
 from pseudokern.fs.seq_file import SeqReader
+from pseudokern.kernel.panic import KernelStopsError
 from pseudokern.sim.completion import Completion
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ class TreeFile(OpenFile):
         self._check_alive()
         if self._entry.store is None:
             raise OSError(errno.EIO, f"{self._found.path} cannot be written")
-        begun = self._entry.store(self._tree.machine, data, *self._found.keys)
+        machine = self._tree.machine
+        if machine.kernel.has_panicked and not self._found.path.endswith("/pseudokern/halt"):
+            raise OSError(errno.EIO, f"{self._found.path}: the kernel has panicked")
+        try:
+            begun = self._entry.store(machine, data, *self._found.keys)
+        except KernelStopsError:
+            begun = None  # what the write has brought about; the writer itself is not in there
         self._tree.on_write(self._found.path, data)
         return written_when_done(begun, len(data)) if isinstance(begun, Completion) else len(data)
 
@@ -91,7 +98,10 @@ class JournaledFile(OpenFile):
         return self._file.read(size, offset)
 
     def write(self, data: bytes, offset: int) -> int | Completion:
-        written = self._file.write(data, offset)
+        try:
+            written = self._file.write(data, offset)
+        except KernelStopsError:
+            written = len(data)
         self._tree.on_write(self._path, data)
         return written
 

@@ -108,7 +108,12 @@ def this_cpu(kernel: "Kernel") -> "PerCpu":
 
 def preempt_count(kernel: "Kernel") -> int:
     """The count of the code that runs now, on the CPU that it runs on. From any context."""
-    this, inner = levels(kernel, sys._getframe(1))
+    return frames_preempt_count(kernel, sys._getframe(1))
+
+
+def frames_preempt_count(kernel: "Kernel", frame: FrameType | None) -> int:
+    """The count of the code in frame, which may have been left by an exception."""
+    this, inner = levels(kernel, frame)
     return this.preempt_count + sum(_COUNTS.get(level.kind, 0) for level in inner)
 
 

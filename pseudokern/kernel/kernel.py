@@ -38,6 +38,9 @@ class Kernel:
     warned      places whose WARN_ONCE() was seen
     watched_frames  the softirqs whose change of preempt_count leaks.py will look at
     might_sleep_told  jiffies of the last report of might_sleep(); None before the first
+    panic_on_oops, panic_on_warn, panic_timeout_s  sysctls of their names
+    has_panicked  the kernel has ended; on_panic was called then
+    oopses, last_oops  how many there were, and the exception of the last
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
     set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
     """
@@ -72,6 +75,13 @@ class Kernel:
         self.warned: set[str] = set()
         self.watched_frames: set[FrameType] = set()
         self.might_sleep_told: int | None = None
+        self.panic_on_oops = 0
+        self.panic_on_warn = 0
+        self.panic_timeout_s = 0
+        self.has_panicked = False
+        self.on_panic: Callable[[], None] = timeline.stop
+        self.oopses = 0
+        self.last_oops: BaseException | None = None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]

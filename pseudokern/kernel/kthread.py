@@ -15,7 +15,8 @@ from typing import Any
 from pseudokern.kernel.context import local_irq_enable
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
-from pseudokern.kernel.printk import Level
+from pseudokern.kernel.panic import KernelPanicError, KernelStopsError
+from pseudokern.kernel.percpu import PerCpu
 from pseudokern.sim.alarm import Alarm
 
 WAKEUP_NS = 1_500  # from the wake-up to the first instruction, on a CPU that has nothing better
@@ -129,15 +130,27 @@ class KThread:
             self._leave_cpu()
             self._exit()
         except Exception as error:
-            kernel.log.printk(Level.ALERT, f"{self.comm}[{self.pid}]: {error!r}; it is dead")
-            self._exit()
+            from pseudokern.kernel.oops import oops  # only what fails needs it
+
+            oops(kernel, error)
+            self._die(this)
             raise
+        except KernelStopsError as stop:
+            self._die(this)
+            if isinstance(stop, KernelPanicError):
+                raise
         finally:
             kernel.this = outer
             this.current = None
             # What it raised runs as soon as bottom halves are enabled again.
             if this.softirq_pending:
                 kernel.softirqs.raise_from_process(this, 0)
+
+    def _die(self, this: PerCpu) -> None:
+        """What a thread that was killed held back is let go of; make_task_dead()."""
+        this.preempt_count = 0
+        local_irq_enable(self._threads.kernel)
+        self._exit()
 
     def _leave_cpu(self) -> None:
         """Let the scheduler look at what the thread left behind; schedule_debug()."""

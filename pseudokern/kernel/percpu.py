@@ -64,6 +64,7 @@ class PerCpu:
     preempt_count    what is counted explicitly; context.preempt_count() adds the contexts
     irqs_disabled    local_irq_disable() was called outside of hard interrupts
     irqs_enabled_in  the frames that called hard handlers which then enabled interrupts
+    stack_used       bytes that code has declared to keep on the task's stack and on the IRQ stack
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
@@ -84,6 +85,7 @@ class PerCpu:
         "softirq_end_ns",
         "softirq_ns",
         "softirq_pending",
+        "stack_used",
         "system_ns",
         "time_squeeze",
         "user_ns",
@@ -95,6 +97,7 @@ class PerCpu:
         self.current: Task | None = None
         self.preempt_count = 0
         self.irqs_disabled = False
+        self.stack_used = [0, 0]
         self.irqs_enabled_in: list[FrameType] = []
         self.counts = SystemCounts()
         self.softirq_pending = 0

@@ -8,6 +8,7 @@ no part of it. Offsets and sizes are made up, the same in every run.
 """
 
 import sys
+from types import FrameType
 from zlib import crc32
 
 ENTRY_PREFIX = "asm_"  # the assembly that the hardware enters
@@ -36,23 +37,35 @@ METHODS: dict[str, tuple[str, ...]] = {
     "Softirqs.irq_exit": ("handle_softirqs",),
     "SpuriousPoller._poll": ("poll_spurious_irqs", "call_timer_fn"),
     "TimerWheel.run": ("__run_timers", "run_timer_softirq"),
+    "call_trace": (),
+    "die": (),
     "dump_stack": ("dump_stack_lvl",),
     "enable_irq": ("__enable_irq", "enable_irq"),
     "finalize_oneshot": ("irq_finalize_oneshot",),
     "free_irq": ("__free_irq", "free_irq"),
     "judge": (),
+    "oops": (),
+    "overflow": (),
     "request_irq": ("request_threaded_irq",),
     "set_trigger": ("__irq_set_trigger",),
     "warn": (),
 }
 
 
-def call_trace() -> list[str]:
-    """name+offset/size of every function that is being called, the innermost first."""
+def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False) -> list[str]:
+    """name+offset/size of every function that is being called, the innermost first.
+
+    innermost    where to begin, if not at the caller: what an exception has left
+    with_callee  begin with the functions, of a driver mostly, that the kernel has called
+    """
     names: list[str] = []
-    frame = sys._getframe(1)
-    while frame.f_back is not None and not (names and names[-1].startswith(ENTRY_PREFIX)):
-        if frame.f_globals.get("__name__", "").startswith(_LAYERS):
+    frame: FrameType | None = innermost or sys._getframe(1)
+    while frame is not None and not (names and names[-1].startswith(ENTRY_PREFIX)):
+        if not frame.f_globals.get("__name__", "").startswith(_LAYERS):
+            if with_callee:
+                names.append(frame.f_code.co_name.strip("<>"))
+        else:
+            with_callee = False
             names += [n for n in _names(frame.f_code.co_qualname) if names[-1:] != [n]]
         frame = frame.f_back
     callees = ["", *names]

@@ -31,8 +31,8 @@ TAINTS = (
 def dump_stack(kernel: "Kernel") -> None:
     """Log who called what down to here."""
     trace = call_trace()
-    _print_info(kernel)
-    _print_trace(kernel, trace)
+    print_info(kernel)
+    print_trace(kernel, trace)
 
 
 def warn(kernel: "Kernel", place: str, text: str, trace: list[str] | None = None) -> None:
@@ -48,9 +48,13 @@ def warn(kernel: "Kernel", place: str, text: str, trace: list[str] | None = None
     _pr_warn(kernel, text)
     _pr_warn(kernel, f"WARNING: CPU: {cpu} PID: {pid} at {place} {where}")
     print_modules(kernel)
-    _print_info(kernel)
+    print_info(kernel)
     _pr_warn(kernel, f"RIP: 0010:{where}")
-    _print_trace(kernel, callers)
+    print_trace(kernel, callers)
+    if kernel.panic_on_warn:
+        from pseudokern.kernel.panic import panic  # it dumps the stack as this module does
+
+        panic(kernel, "kernel: panic_on_warn set ...")
     _pr_warn(kernel, "---[ end trace 0000000000000000 ]---")
     kernel.taint.add("W")
 
@@ -68,15 +72,21 @@ def task_of(kernel: "Kernel") -> tuple[int, str]:
     return (0, f"swapper/{this.cpu}") if task is None else (task.pid, task.comm)
 
 
+def release_at_least(kernel: "Kernel", *version: int) -> bool:
+    """Whether the kernel is of that version, or a later one."""
+    numbers = kernel.release.partition("-")[0].split(".")
+    return tuple(map(int, numbers)) >= version
+
+
 def print_modules(kernel: "Kernel") -> None:
     _pr_warn(kernel, " ".join(["Modules linked in:", *kernel.modules]))
 
 
-def _print_info(kernel: "Kernel") -> None:
-    """dump_stack_print_info()."""
+def print_info(kernel: "Kernel") -> None:
+    """dump_stackprint_info()."""
     this = this_cpu(kernel)
     pid, comm = task_of(kernel)
-    is_new = _version(kernel.release) >= (6, 12)
+    is_new = release_at_least(kernel, 6, 12)
     uid = " UID: 0" if is_new else ""
     taint = _tainted(kernel.taint)
     _pr_warn(
@@ -90,7 +100,7 @@ def _print_info(kernel: "Kernel") -> None:
         _pr_warn(kernel, f"Hardware name: {kernel.hardware_name}")
 
 
-def _print_trace(kernel: "Kernel", trace: list[str]) -> None:
+def print_trace(kernel: "Kernel", trace: list[str]) -> None:
     """show_trace_log_lvl(): what runs on the interrupt stack apart from what it interrupted."""
     _pr_warn(kernel, "Call Trace:")
     on_irq_stack: list[str] = []
@@ -109,10 +119,6 @@ def _tainted(letters: set[str]) -> str:
     flags = [letter if letter in letters else " " for letter, _ in TAINTS]
     flags[0] = "P" if "P" in letters else "G"
     return f"Tainted: {''.join(flags)}"
-
-
-def _version(release: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in release.partition("-")[0].split("."))
 
 
 def _pr_warn(kernel: "Kernel", text: str) -> None:

@@ -27,6 +27,8 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "disableapic": {"nolapic": True, "noapic": True},
     "nosmp": {"nosmp": True, "noapic": True},
     "nointremap": {"intremap": False},
+    "nowatchdog": {"nowatchdog": True},
+    "nosoftlockup": {"nosoftlockup": True},
     "quiet": {"console_loglevel": 4},
     "debug": {"console_loglevel": 10},
 }
@@ -88,6 +90,27 @@ class BootParameters(NamedTuple):
 
     console_loglevel: int = 7
     """loglevel=N, quiet (4), debug (10): the first number in /proc/sys/kernel/printk."""
+
+    panic_timeout_s: int = 0
+    """panic=N: after a panic, reboot in so many seconds, at once (below 0), or never (0)."""
+
+    panic_on_oops: bool = False
+    """oops=panic: a fault in the kernel is its end; oops_setup()."""
+
+    nmi_watchdog: bool | None = None
+    """nmi_watchdog=0 or 1: the hard lockup detector; None leaves it to the CPU."""
+
+    nmi_watchdog_panics: bool = False
+    """nmi_watchdog=panic: what it finds is the end; hardlockup_panic_setup()."""
+
+    nowatchdog: bool = False
+    """Neither the hard nor the soft lockup detector runs; nowatchdog_setup()."""
+
+    nosoftlockup: bool = False
+    """The soft lockup detector does not; nosoftlockup_setup()."""
+
+    watchdog_thresh_s: int = 10
+    """watchdog_thresh=N: seconds to a hard lockup; a soft one takes twice as long."""
 
     others: tuple[str, ...] = ()
     """Words for other parts of the kernel, or for init."""
@@ -156,6 +179,8 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         case "loglevel":
             level = _get_option(value)
             return parameters if level is None else parameters._replace(console_loglevel=level)
+        case "panic" | "oops" | "nmi_watchdog" | "watchdog_thresh":
+            return _read_failure(parameters, plain, value or "")
         case _ if plain in _WITH_CPU_LISTS:
             return parameters
     word = name if value is None else f"{name}={value}"
@@ -174,6 +199,24 @@ def _read_late(
             return _isolcpus(parameters, value, topology)
         case "nohz_full":
             return _isolate(parameters, value, topology, frozenset({"nohz"}))
+    return parameters
+
+
+def _read_failure(parameters: BootParameters, name: str, value: str) -> BootParameters:
+    """What to do when the kernel fails, and how to find out that it has."""
+    match name:
+        case "panic":
+            return parameters._replace(panic_timeout_s=_get_option(value) or 0)
+        case "oops":
+            return parameters._replace(panic_on_oops=parameters.panic_on_oops or value == "panic")
+        case "watchdog_thresh":
+            return parameters._replace(watchdog_thresh_s=_get_option(value) or 0)
+    # nmi_watchdog=panic, nopanic, 0, 1, with commas; hardlockup_panic_setup()
+    for word in value.split(","):
+        if word[:5] in ("panic", "nopan"):
+            parameters = parameters._replace(nmi_watchdog_panics=word.startswith("panic"))
+        elif word[:1] in ("0", "1"):
+            parameters = parameters._replace(nmi_watchdog=word.startswith("1"))
     return parameters
 
 

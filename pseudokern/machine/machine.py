@@ -65,6 +65,7 @@ class Machine:
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
         self.clock = Clock(self.timeline)
+        self.kernel.on_panic = self._stop
         self.halting = Completion()
         self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()
@@ -96,11 +97,18 @@ class Machine:
         for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
             self.pc.hotplug.down(cpu)
 
+    def _stop(self) -> None:
+        """The kernel has panicked: time stands still, what is there can be read."""
+        self.timeline.stop()
+        self.clock.stop()
+
     def _set_boot_parameters(self) -> None:
         parameters, irqs, log = self.description.parameters, self.irqs, self.kernel.log
         irqs.force_irqthreads = parameters.threadirqs
         irqs.noirqdebug = parameters.noirqdebug
         irqs.irqfixup = parameters.irqfixup
+        self.kernel.panic_on_oops = int(parameters.panic_on_oops)
+        self.kernel.panic_timeout_s = parameters.panic_timeout_s
         self.pc.pci.has_messages = not parameters.nomsi
         if parameters.noirqdebug:
             log.printk(Level.INFO, "IRQ lockup detection disabled")

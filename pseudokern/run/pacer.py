@@ -8,10 +8,12 @@ raises is a bug in a driver or in ours: it is logged, and the machine goes on.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
+from pseudokern.kernel.panic import KernelStopsError
 from pseudokern.machine.machine import Machine
 from pseudokern.sim.timeline import FOREVER_NS
 
@@ -95,6 +97,13 @@ class Pacer:
                 break
         await trio.lowlevel.checkpoint()
 
+    def _report(self, error: Exception) -> None:
+        """Let the kernel say what such a mistake would have been in C."""
+        from pseudokern.kernel.oops import oops  # no machine of good drivers needs it
+
+        with suppress(KernelStopsError):
+            oops(self._machine.kernel, error)
+
     def _next_stop_ns(self) -> int:
         """A time that must not be run past: somebody waits for it, or writes at it."""
         stops = [self._clock.next_stop_ns(), self._player.next_ns if self._player else None]
@@ -109,8 +118,11 @@ class Pacer:
                 # What is written next bears this time in the journal, and a replay writes it
                 # when all events of its time are over.
                 self._timeline.run(self._timeline.now_ns, MOST_EVENTS)
-        except Exception:
+        except KernelStopsError:
+            return
+        except Exception as error:
             LOG.exception("an event failed; the machine goes on without it")
+            self._report(error)
             return
         self._clock.complete_waiting()
         if self._player is not None:

@@ -5,6 +5,7 @@ free   as fast as it goes
 step   stands still, except for what advance() asks for
 """
 
+import errno
 from typing import Literal, TypeAlias, get_args
 
 from pseudokern.sim.completion import Completion
@@ -56,6 +57,14 @@ class Clock:
         self._waiting.sort(key=lambda item: item[0])
         self.changed = True
         return done
+
+    def stop(self) -> None:
+        """Stop for good, now. EIO for those who wait: their time will not come."""
+        self.end_ns = self._timeline.now_ns
+        self.changed = True
+        waiting, self._waiting = self._waiting, []
+        for _, done in waiting:
+            done.fail(OSError(errno.EIO, "time has ended before what was waited for"))
 
     def next_stop_ns(self) -> int | None:
         """The earliest time that somebody waits for."""

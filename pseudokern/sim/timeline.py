@@ -131,6 +131,12 @@ class Timeline:
         self.now_ns = max(self.now_ns, until_ns)
         return True
 
+    def stop(self) -> None:
+        """Forget all events: time goes on for whoever makes it, but nothing happens any more."""
+        self._soon_key = 0
+        # run() drops one more, that of the event which brought this about.
+        self.heap[:] = [FOREVER_NS << SOURCE_BITS] * 4
+
     def _drop_soon(self) -> None:
         """Something else comes first, or the run is over: what was kept goes on the heap."""
         if self._soon_key:

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 import trio
 
+from pseudokern.kernel.cost import CostModel
+from pseudokern.kernel.kernel import Kernel
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
 from pseudokern.run.pacer import Pacer
@@ -62,7 +64,16 @@ class Paced:
             self.look()
             return 0
 
-        machine = SimpleNamespace(timeline=self.timeline, clock=self.clock)
+        kernel = Kernel(
+            timeline=self.timeline,
+            seed=1,
+            nr_cpu_ids=1,
+            online=1,
+            hz=250,
+            cost=CostModel(),
+            node_of=lambda _cpu: 0,
+        )
+        machine = SimpleNamespace(timeline=self.timeline, clock=self.clock, kernel=kernel)
         pacer = self.pacer = Pacer(machine, poll, self.player)
         trio.run(main)
 

@@ -1,0 +1,44 @@
+"""Serve numbers below /proc/sys/kernel that say what ends the kernel.
+
+Follows kernel/sysctl.c: proc_dointvec(), proc_dointvec_minmax().
+"""
+
+import errno
+
+from pseudokern.machine.machine import Machine
+
+
+def parse_int(data: bytes, name: str, least: int | None = None, most: int | None = None) -> int:
+    """The number that was written. EINVAL: none, or one out of the range of this file."""
+    words = data.split()
+    try:
+        number = int(words[0], 0)
+    except (IndexError, ValueError):
+        raise OSError(errno.EINVAL, f"kernel/{name}: {data!r} is no number") from None
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise OSError(errno.EINVAL, f"kernel/{name}: {number} is not from {least} to {most}")
+    return number
+
+
+def show_panic(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.panic_timeout_s
+
+
+def store_panic(machine: Machine, data: bytes) -> None:
+    machine.kernel.panic_timeout_s = parse_int(data, "panic")
+
+
+def show_panic_on_oops(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.panic_on_oops
+
+
+def store_panic_on_oops(machine: Machine, data: bytes) -> None:
+    machine.kernel.panic_on_oops = parse_int(data, "panic_on_oops")
+
+
+def show_panic_on_warn(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.panic_on_warn
+
+
+def store_panic_on_warn(machine: Machine, data: bytes) -> None:
+    machine.kernel.panic_on_warn = parse_int(data, "panic_on_warn", 0, 1)
