@@ -4,7 +4,7 @@ import os
 
 import click
 
-from bench import interrupts, mount, rendering, start
+from bench import hotplug, interrupts, mount, rendering, start
 from bench.figure import Result
 from bench.table import as_text, record
 
@@ -12,6 +12,7 @@ GROUPS = {
     "interrupts": interrupts.measure,
     "mount": mount.measure,
     "rendering": rendering.measure,
+    "hotplug": hotplug.measure,
     "start": start.measure,
 }
 REPEATS, QUICK_REPEATS = 9, 3
@@ -22,9 +23,10 @@ REPEATS, QUICK_REPEATS = 9, 3
 @click.option("--quick", is_flag=True, help="Fewer repeats: less to wait for, more noise.")
 @click.option("--record", "keep", is_flag=True, help="Write the table to bench/RESULTS.md.")
 def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
-    """Measure the figures of speed, or those that are named: interrupts, mount, rendering, start.
+    """Measure the figures of speed, or those that are named: interrupts, mount, rendering,
+    hotplug, start.
 
-    All are ratios in one run, made of the medians of repeats that take turns.
+    But for hotplug all are ratios in one run, made of the medians of repeats that take turns.
     """
     other_load, _, _ = os.getloadavg()
     results: list[Result] = []

@@ -8,7 +8,7 @@ searched, the lowest free one wins.
 import errno
 from dataclasses import dataclass
 
-from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of, first_cpu
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class VectorMatrix:
         self.start = start
         self.end = end
         self._range = (1 << end) - (1 << start)
+        # The online CPUs that have so many free vectors: alloc() need not ask 1024 of them.
+        self._having: list[CpuMask] = [0] * (end - start + 1)
 
     @property
     def system_bits_in_range(self) -> int:
@@ -57,10 +59,12 @@ class VectorMatrix:
         cpu_map.online = True
         self.online_maps += 1
         self.global_available += cpu_map.available
+        self._having[cpu_map.available] |= 1 << cpu
 
     def offline(self, cpu: CpuId) -> None:
         """A CPU goes down: its free vectors no longer count, its maps stay."""
         cpu_map = self.maps[cpu]
+        self._having[cpu_map.available] &= ~(1 << cpu)
         self.global_available -= cpu_map.available
         self.online_maps -= 1
         cpu_map.online = False
@@ -77,8 +81,7 @@ class VectorMatrix:
             cpu_map.allocated -= 1
             self.total_allocated -= 1
         if self.start <= vector < self.end and cpu_map.initialized and not replace:
-            cpu_map.available -= 1
-            self.global_available -= 1
+            self._add_available(cpu, -1)
 
     def reserve(self) -> bool:
         """Promise a vector to somebody. False: this is the first that there may not be."""
@@ -97,20 +100,13 @@ class VectorMatrix:
         """
         if not mask:
             raise OSError(errno.EINVAL, "no CPU to allocate a vector on")
-        best: CpuId | None = None
-        most = 0
-        for cpu in cpus_of(mask):
-            cpu_map = self.maps[cpu]
-            if cpu_map.online and cpu_map.available > most:
-                best, most = cpu, cpu_map.available
+        best = self._cpu_with_most(mask)
         free = 0 if best is None else self._free_on(self.maps[best])
         if best is None or not free:
             raise OSError(errno.ENOSPC, "every vector of these CPUs is taken")
-        cpu_map = self.maps[best]
         vector = _lowest(free)
-        self._take(cpu_map, vector)
-        cpu_map.available -= 1
-        self.global_available -= 1
+        self._take(self.maps[best], vector)
+        self._add_available(best, -1)
         if reserved:
             self.global_reserved -= 1
         return best, vector
@@ -119,9 +115,7 @@ class VectorMatrix:
         """Take one vector of one CPU: what a legacy interrupt that is in use already has."""
         cpu_map = self.maps[cpu]
         self._take(cpu_map, vector)
-        cpu_map.available -= 1
-        if cpu_map.online:
-            self.global_available -= 1
+        self._add_available(cpu, -1)
 
     def free(self, cpu: CpuId, vector: int, *, managed: bool) -> None:
         """Give a vector back; a managed one stays kept for its interrupt."""
@@ -135,9 +129,7 @@ class VectorMatrix:
         if managed:
             cpu_map.managed_allocated -= 1
             return
-        cpu_map.available += 1
-        if cpu_map.online:
-            self.global_available += 1
+        self._add_available(cpu, 1)
 
     def reserve_managed(self, mask: CpuMask) -> None:
         """Keep one vector on every CPU of mask. ENOSPC: one has none; then nothing is kept."""
@@ -154,8 +146,7 @@ class VectorMatrix:
             cpu_map.managed_map |= 1 << vector
             cpu_map.managed += 1
             if cpu_map.online:
-                cpu_map.available -= 1
-                self.global_available -= 1
+                self._add_available(cpu, -1)
 
     def remove_managed(self, mask: CpuMask) -> None:
         """Let go of one kept vector on every CPU of mask, the lowest that is not in use."""
@@ -192,6 +183,21 @@ class VectorMatrix:
         # `available` is more than this where managed vectors were kept while the CPU was offline.
         return self._range & ~(cpu_map.alloc_map | cpu_map.managed_map | self.system_map)
 
+    def _cpu_with_most(self, mask: CpuMask) -> CpuId | None:
+        """The online CPU of mask with most free vectors, the first of several; None has any."""
+        for having in self._having[:0:-1]:
+            if found := having & mask:
+                return first_cpu(found)
+        return None
+
+    def _add_available(self, cpu: CpuId, change: int) -> None:
+        cpu_map = self.maps[cpu]
+        before, cpu_map.available = cpu_map.available, cpu_map.available + change
+        if cpu_map.online:
+            self.global_available += change
+            self._having[before] &= ~(1 << cpu)
+            self._having[before + change] |= 1 << cpu
+
     def _take(self, cpu_map: CpuMap, vector: int) -> None:
         cpu_map.alloc_map |= 1 << vector
         cpu_map.allocated += 1
@@ -202,8 +208,7 @@ class VectorMatrix:
         cpu_map.managed_map &= ~(1 << vector)
         cpu_map.managed -= 1
         if cpu_map.online:
-            cpu_map.available += 1
-            self.global_available += 1
+            self._add_available(cpu, 1)
 
 
 def _lowest(bits: int) -> int:

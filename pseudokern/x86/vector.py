@@ -194,14 +194,17 @@ class VectorDomain(IrqDomain):
         self._cleanup[data.prev_cpu].append(desc)
         self._set_cleanup_alarm(data.prev_cpu)
 
-    def force_complete_move(self, desc: IrqDesc) -> None:
-        """Free the old vector of a move now, because its old or its new CPU goes down."""
+    def force_complete_move(self, desc: IrqDesc) -> bool:
+        """Free the old vector of a move now, because its old or its new CPU goes down.
+
+        Says whether there was one.
+        """
         data = self._data.get(desc)
         if data is None or not data.prev_vector:
-            return
+            return False
         online = self.kernel.online
         if online >> data.cpu & 1 and online >> data.prev_cpu & 1:
-            return
+            return False
         if data.move_in_progress:
             self.kernel.log.printk(
                 Level.WARNING,
@@ -210,6 +213,7 @@ class VectorDomain(IrqDomain):
         if data.awaits_cleanup:
             self._cleanup[data.prev_cpu].remove(desc)
         self._free_moved(desc, data)
+        return True
 
     def offline(self, cpu: CpuId) -> None:
         """A CPU is down: its vectors are nobody's."""
