@@ -134,6 +134,46 @@ def command(
         cat mountpoint/proc/interrupts
         echo 3 > mountpoint/proc/irq/24/smp_affinity
     """
+    options = read_options(
+        machine,
+        directory,
+        seed=seed,
+        clock=clock,
+        speed=speed,
+        for_ns=for_ns,
+        cmdline=cmdline,
+        kernel=kernel,
+        cpus=cpus,
+        record=record,
+        replay=replay,
+        exit_when_done=not detach,
+    )
+    try:
+        if detach:
+            run_detached(directory, lambda ready: run_until_halted(options, ready))
+            _say_what_to_type(options)
+        else:
+            run_until_halted(options, lambda: _say_what_to_type(options))
+    except (MountError, BootError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def read_options(
+    machine: str,
+    directory: Path,
+    *,
+    seed: int | None,
+    clock: Clock,
+    speed: float | None,
+    for_ns: int | None,
+    cmdline: str,
+    kernel: str | None,
+    cpus: int | None,
+    record: Path | None,
+    replay: Path | None,
+    exit_when_done: bool,
+) -> BootOptions:
+    """What the options of the command line come to, or a complaint about them."""
     if speed is not None and clock != "wall":
         raise click.UsageError(f"--speed goes with --clock wall, not with --clock {clock}")
     if record is not None and replay is not None:
@@ -141,7 +181,7 @@ def command(
     if replay is not None and not replay.is_file():
         raise click.UsageError(f"--replay {replay} does not exist; make one with --record")
     description = load(machine, Overrides(seed, kernel, cpus, cmdline))
-    options = BootOptions(
+    return BootOptions(
         description=description,
         at=directory,
         seed=description.seed,
@@ -149,21 +189,13 @@ def command(
         clock=clock,
         speed=1.0 if speed is None else speed,
         for_ns=for_ns,
-        exit_when_done=not detach,
+        exit_when_done=exit_when_done,
         record=record,
         replay=replay,
     )
-    try:
-        if detach:
-            run_detached(directory, lambda ready: _run(options, ready))
-            _say_what_to_type(options)
-        else:
-            _run(options, lambda: _say_what_to_type(options))
-    except (MountError, BootError) as error:
-        raise click.ClickException(str(error)) from None
 
 
-def _run(options: BootOptions, ready: Callable[[], None]) -> None:
+def run_until_halted(options: BootOptions, ready: Callable[[], None]) -> None:
     from pseudokern.run.supervisor import run_machine
 
     run_machine(options, ready=ready)

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,8 +20,13 @@ from pseudokern.run.options import BootError
 READY = b"ready"
 
 
-def run_detached(directory: Path, run: Callable[[Callable[[], None]], None]) -> None:
+def run_detached(
+    directory: Path, run: Callable[[Callable[[], None]], None], *, orphan: bool = False
+) -> None:
     """Call run(ready) in a child; return when it calls ready().
+
+    orphan makes it somebody else's child: a program that this process becomes waits for children
+    of its own, and would not know this one.
 
     BootError  run raised MountError or BootError, or ended too early
     """
@@ -29,18 +35,24 @@ def run_detached(directory: Path, run: Callable[[Callable[[], None]], None]) -> 
     child = os.fork()
     if child == 0:
         os.close(reader)
+        if orphan and os.fork() != 0:
+            os._exit(0)
         _run_child(writer, log, run)
+    if orphan:
+        os.waitpid(child, 0)
     os.close(writer)
     try:
         with os.fdopen(reader, "rb") as pipe:
             message = pipe.read()
     except KeyboardInterrupt:
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        if not orphan:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
         raise
     if message == READY:
         return
-    os.waitpid(child, 0)
+    if not orphan:
+        os.waitpid(child, 0)
     raise BootError(
         message.decode() or f"{directory}: the machine ended before it was mounted; see: {log}"
     )
@@ -84,6 +96,11 @@ def _run_child(writer: int, log: Path, run: Callable[[Callable[[], None]], None]
 
 def _redirect(log: Path) -> None:
     """Standard input from nowhere, both outputs to the log, or nowhere if there can be none."""
+    # What the shell opened for others: whoever reads the other end would wait for us, too.
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -27,6 +27,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 # The commands, with the line that --help prints, so that --help need not import them.
 COMMANDS = {
     "boot": "Boot a machine and mount its /proc and /sys.",
+    "run": "Run a program on a machine of its own.",
+    "enter": "Run a program on a machine that is booted.",
     "halt": "Shut a machine down and unmount it.",
     "dmesg": "Print the kernel log of a machine.",
     "machines": "List the machines that can be booted by name.",

@@ -328,6 +328,8 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
     Special("dev/kmsg", 0o644, KmsgFile),
+    Folder("sys/fs/cgroup", 0o755),
+    Folder("sys/kernel/tracing", 0o700),
     Folder("sys/kernel/debug", 0o700),
     Entry(f"{_DEBUG_IRQ}/domains/{{domain}}", 0o444, _debug_irq("show_domain")),
     Entry(f"{_DEBUG_IRQ}/irqs/{{any irq}}", 0o644, _debug_irq("show_irq"), _debug_irq("store_irq")),

@@ -111,17 +111,20 @@ class FuseSession:
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._request))
 
     @classmethod
-    def mount(cls, tree: Tree, directory: Path, *, allow_other: bool) -> "FuseSession":
+    def mount(
+        cls, tree: Tree, directory: Path, *, allow_other: bool, covers: bool = False
+    ) -> "FuseSession":
         """Mount tree on directory, or raise MountError.
 
-        allow_other lets users other than this one in, where the machine permits it.
+        allow_other lets users other than this one in, where the machine permits it. covers lets
+        the mount hide what directory contains.
         """
-        mountpoint.prepare(directory)
+        mountpoint.prepare(directory, covers=covers)
         library = libfuse.load()
         options = OPTIONS
         if allow_other and mountpoint.may_allow_other():
             options += ",allow_other"
-        if mountpoint.has_placeholder(directory):
+        if covers or mountpoint.has_placeholder(directory):
             options += ",nonempty"
         operations = FuseOperations(tree, library)
         return cls(library, operations, directory, options)

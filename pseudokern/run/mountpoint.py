@@ -13,7 +13,9 @@ import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 FSTYPE = "fuse.pseudokern"
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -26,20 +28,33 @@ PLACEHOLDERS = frozenset({".gitignore", ".gitkeep"})
 UMOUNT_DETACH = 2 | 8  # MNT_DETACH | UMOUNT_NOFOLLOW, include/linux/fs.h
 
 
+class Mount(NamedTuple):
+    """A line of mountinfo. root is the directory of the file system that point shows."""
+
+    point: str
+    fstype: str
+    root: str
+    device: int
+
+
 class MountError(Exception):
     """Why there is no mount, and what to do about it, in one line."""
 
 
-def prepare(directory: Path) -> None:
-    """Raise MountError unless directory can be mounted on; clean a dead mount first."""
-    clean_dead_mount(directory)
-    _check_directory(directory)
+def prepare(directory: Path, *, covers: bool = False) -> None:
+    """Raise MountError unless directory can be mounted on; clean a dead mount first.
+
+    covers: what is in it may be hidden, since nobody else sees this mount.
+    """
+    if not covers:
+        clean_dead_mount(directory)
+        _check_directory(directory)
     check_fuse()
 
 
 def is_mounted(directory: Path) -> bool:
     """Is a pseudokern mounted there, alive or dead?"""
-    return (_resolve(directory), FSTYPE) in _mounts()
+    return _is_ours(_resolve(directory))
 
 
 def is_dead(directory: Path) -> bool:
@@ -146,17 +161,25 @@ def _fusermount() -> str:
 def _resolve(directory: Path) -> str:
     """The name that mountinfo has for directory, without a question to a server that hangs."""
     name = os.path.join(os.path.realpath(directory.parent), directory.name)
-    return name if (name, FSTYPE) in _mounts() else os.path.realpath(directory)
+    return name if _is_ours(name) else os.path.realpath(directory)
 
 
-def _mounts() -> set[tuple[str, str]]:
-    """Every mount's directory and file system type."""
-    mounts = set()
+def mounts() -> Iterator[Mount]:
+    """Every mount, as they were made."""
     for line in MOUNTINFO.read_bytes().splitlines():
         before, _, after = line.partition(b" - ")
-        point, fstype = before.split()[4], after.split()[0]
-        mounts.add((os.fsdecode(_unescape(point)), os.fsdecode(fstype)))
-    return mounts
+        _, _, device, root, point, *_ = before.split()
+        major, minor = map(int, device.split(b":"))
+        yield Mount(
+            point=os.fsdecode(_unescape(point)),
+            fstype=os.fsdecode(after.split()[0]),
+            root=os.fsdecode(_unescape(root)),
+            device=os.makedev(major, minor),
+        )
+
+
+def _is_ours(point: str) -> bool:
+    return any(mount.point == point and mount.fstype == FSTYPE for mount in mounts())
 
 
 def _unescape(field: bytes) -> bytes:

@@ -20,6 +20,8 @@ class BootOptions(NamedTuple):
     for_ns          where the clock stops; None lets it run on
     exit_when_done  shut down there, instead of leaving the files readable until halt
     record, replay  a journal of writes from outside, to be written or fed back
+    covers          at is in a mount namespace of its own: the mount may hide what is there
+    lives_with      a pidfd: shut down when that process ends, however it ends
     """
 
     description: Description
@@ -32,3 +34,5 @@ class BootOptions(NamedTuple):
     exit_when_done: bool = False
     record: Path | None = None
     replay: Path | None = None
+    covers: bool = False
+    lives_with: int | None = None

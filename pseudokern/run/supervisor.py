@@ -1,6 +1,7 @@
 """Boot a machine, mount it, run it, and shut it down when somebody asks.
 
-Somebody is a signal, a write to sys/kernel/debug/pseudokern/halt, or the end of --for.
+Somebody is a signal, a write to sys/kernel/debug/pseudokern/halt, the end of --for, or the end of
+the program that the machine was booted for.
 """
 
 import gc
@@ -45,7 +46,7 @@ def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
         # Who asks us to stop from here on is heard once we can unmount.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         cleanup.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
-        session = FuseSession.mount(tree, options.at, allow_other=True)
+        session = FuseSession.mount(tree, options.at, allow_other=True, covers=options.covers)
         cleanup.callback(session.unmount)
         pacer = Pacer(machine, session.poll, player)
         # The machine is there to stay: a collection of garbage need not look at it.
@@ -92,6 +93,8 @@ async def _supervise(
             nursery.start_soon(pacer.run)
             if options.exit_when_done:
                 nursery.start_soon(_halt_at_end, pacer, halting)
+            if options.lives_with is not None:
+                nursery.start_soon(_halt_with_process, options.lives_with, halting)
             ready()
             await halting.wait()
             session.unmount()
@@ -114,4 +117,9 @@ async def _halt_when_unmounted(session: FuseSession, halting: trio.Event) -> Non
 
 async def _halt_at_end(pacer: Pacer, halting: trio.Event) -> None:
     await pacer.ended.wait()
+    halting.set()
+
+
+async def _halt_with_process(pidfd: int, halting: trio.Event) -> None:
+    await trio.lowlevel.wait_readable(pidfd)
     halting.set()

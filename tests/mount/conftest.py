@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -74,5 +75,30 @@ def as_nobody(tmp_path: Path) -> Callable[..., list[str]]:
             os.chmod(device, device_mode)
         bind = f'mount --bind {device} /dev/fuse && exec "$@"'
         return ["unshare", "--mount", "sh", "-c", bind, "sh", *AS_NOBODY]
+
+    return command
+
+
+@pytest.fixture
+def as_user(as_nobody: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """The same for an ordinary user without any capability, who may read this Python all the same.
+
+    A capability is of no use in a user namespace of one's own. So where Python stands below a
+    directory that is closed to others, another directory with Python in it is put there, in that
+    mount namespace.
+    """
+    python = Path(sys.base_prefix)
+    closed = [each for each in python.parents if not each.stat().st_mode & stat.S_IXOTH]
+    opening = ":"
+    if closed:
+        opening = (
+            f"mount --bind {python} /mnt && mount -t tmpfs -o mode=755 tmpfs {closed[-1]}"
+            f" && mkdir -p {python} && mount --move /mnt {python}"
+        )
+
+    def command(device_mode: int = 0o666) -> list[str]:
+        mounting = as_nobody(device_mode)[: -len(AS_NOBODY)]
+        user = [*AS_NOBODY[:4], "--inh-caps=-all"]
+        return [*mounting, "sh", "-c", f'{opening} && exec "$@"', "sh", *user]
 
     return command
