@@ -12,6 +12,7 @@ from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.sim.timeline import Timeline
+from pseudokern.x86.dmar import Iommu
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
 from pseudokern.x86.pci import Spread
@@ -35,6 +36,7 @@ def new_pc(
     noapic: bool = False,
     ioapics: int = 1,
     has_pic: bool = True,
+    iommu: Iommu | None = None,
 ) -> Pc:
     """A PC without devices and without load; its time stands at 0."""
     kernel = Kernel(
@@ -54,7 +56,9 @@ def new_pc(
         level_isa=frozenset({9}),
         siblings_of=siblings_of,
         noapic=noapic,
+        iommu=iommu,
     )
+    pc.init_iommu()
     pc.gates.enabled = gates
     return pc
 

@@ -36,7 +36,7 @@ class Profile(NamedTuple):
 
     def chip_name(self, desc: IrqDesc) -> str:
         if isinstance(desc.chip, MsiChip) and not self.device_msi:
-            return "PCI-MSI"
+            return "IR-PCI-MSI" if desc.chip.name.startswith("IR-") else "PCI-MSI"
         return desc.chip.name
 
     def hwirq(self, desc: IrqDesc) -> int:

@@ -9,8 +9,8 @@ delivers and sets Remote IRR; it delivers again after the EOI if it is still ass
 from collections import Counter
 from dataclasses import dataclass
 
-from pseudokern.hw.bus import InterruptBus
-from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.hw.bus import InterruptBus, message_address
+from pseudokern.hw.vector import ApicId, RequesterId, Vector
 
 PINS = 24
 VERSION = 0x20
@@ -18,7 +18,12 @@ VERSION = 0x20
 
 @dataclass(slots=True)
 class RedirectionEntry:
-    """One pin's programming and state. active_low: an electrical 0 asserts the pin."""
+    """One pin's programming and state.
+
+    active_low  an electrical 0 asserts the pin
+    address     what the message of a remapped pin is written to; 0: the destination decides. Its
+                vector is only what the EOI is compared with then
+    """
 
     vector: Vector = Vector(0)
     destination: ApicId = ApicId(0)
@@ -26,13 +31,15 @@ class RedirectionEntry:
     level: bool = False
     active_low: bool = False
     remote_irr: bool = False
+    address: int = 0
 
 
 class IoApic:
     """24 redirection entries, and the levels at the pins."""
 
-    def __init__(self, bus: InterruptBus, gsi_base: int) -> None:
+    def __init__(self, bus: InterruptBus, gsi_base: int, requester: RequesterId) -> None:
         self.gsi_base = gsi_base
+        self.requester = requester
         self.entries = [RedirectionEntry() for _ in range(PINS)]
         self.lost: Counter[str] = Counter()
         self._bus = bus
@@ -64,13 +71,13 @@ class IoApic:
         else:
             self._asserted(pin)
 
-    def program(self, pin: int, *, vector: Vector, destination: ApicId) -> None:
-        """Write where the pin's interrupts go. An EOI is compared with what is written here."""
+    def program(self, pin: int, *, vector: Vector, destination: ApicId, address: int = 0) -> None:
+        """Write where the pin's interrupts go. An EOI is compared with the vector written here."""
         entry = self.entries[pin]
         if entry.remote_irr and vector != entry.vector:
             self._awaiting_eoi[entry.vector].remove(pin)
             self._awaiting_eoi.setdefault(vector, []).append(pin)
-        entry.vector, entry.destination = vector, destination
+        entry.vector, entry.destination, entry.address = vector, destination, address
 
     def configure(self, pin: int, *, level: bool, active_low: bool) -> None:
         """Write trigger and polarity. The idle wire follows, so that nothing is asserted by it."""
@@ -109,11 +116,9 @@ class IoApic:
             self._send(entry)
 
     def _send(self, entry: RedirectionEntry) -> None:
-        apic = self._bus.apic(entry.destination)
-        if apic is None:
-            self.lost["I/O APIC message to no such APIC"] += 1
-            return
-        apic.accept(entry.vector, level=entry.level)
+        address = entry.address or message_address(entry.destination)
+        data = 0 if entry.address else entry.vector
+        self._bus.write(address, data, self.requester, level=entry.level)
 
     def _forget(self, pin: int) -> None:
         self.entries[pin].remote_irr = False

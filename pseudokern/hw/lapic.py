@@ -21,6 +21,8 @@ EXTINT = 1 << VECTORS
 ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6
 ESR_SEND_ILLEGAL_VECTOR = 1 << 5
 
+SendIpi = Callable[[ApicId, Vector, int], None]  # the last is the delivery mode
+
 
 @dataclass(slots=True)
 class LocalVector:
@@ -34,12 +36,13 @@ class LocalApic:
     """The local APIC of one CPU.
 
     collapsed  requests that found their IRR bit set: they are one interrupt with the earlier one
+    nmis       requests with the delivery mode NMI: they pass IRR and priorities by
     esr        error status, as bits; each new error delivers lvt_error
     """
 
-    __slots__ = ("_acknowledge_pic", "_broadcast_eoi", "_lint0", "_lint0_masked", "_notify",
-                 "_send_ipi", "_timer", "apic_id", "collapsed", "esr", "irr", "isr", "lvt_error",
-                 "lvt_timer", "tmr", "tpr")  # fmt: skip
+    __slots__ = ("_acknowledge_pic", "_broadcast_eoi", "_lint0", "_lint0_masked", "_nmi",
+                 "_notify", "_send_ipi", "_timer", "apic_id", "collapsed", "esr", "irr", "isr",
+                 "lvt_error", "lvt_timer", "nmis", "tmr", "tpr")  # fmt: skip
 
     def __init__(self, timeline: Timeline, apic_id: ApicId) -> None:
         self.apic_id = apic_id
@@ -49,6 +52,7 @@ class LocalApic:
         self.tpr = 0
         self.esr = 0
         self.collapsed = 0
+        self.nmis = 0
         self.lvt_timer = LocalVector()
         self.lvt_error = LocalVector()
         self._lint0 = False
@@ -56,7 +60,8 @@ class LocalApic:
         self._timer = Alarm(timeline, self._timer_expired)
         self._notify: Callable[[], None] = lambda: None
         self._broadcast_eoi: Callable[[Vector], None] = lambda _vector: None
-        self._send_ipi: Callable[[ApicId, Vector], None] = lambda _apic_id, _vector: None
+        self._nmi: Callable[[], None] = lambda: None
+        self._send_ipi: SendIpi = lambda _apic_id, _vector, _delivery: None
         self._acknowledge_pic: Callable[[], int] = lambda: 0
 
     def connect(self, notify: Callable[[], None]) -> None:
@@ -66,11 +71,15 @@ class LocalApic:
     def connect_bus(
         self,
         broadcast_eoi: Callable[[Vector], None],
-        send_ipi: Callable[[ApicId, Vector], None],
+        send_ipi: SendIpi,
     ) -> None:
         """Tell broadcast_eoi of each EOI of a level-triggered vector, send_ipi of each IPI."""
         self._broadcast_eoi = broadcast_eoi
         self._send_ipi = send_ipi
+
+    def connect_nmi(self, nmi: Callable[[], None]) -> None:
+        """Call nmi for each request with that delivery mode: the CPU's NMI pin."""
+        self._nmi = nmi
 
     def connect_pic(self, acknowledge: Callable[[], int]) -> None:
         """Ask acknowledge for the vector when the CPU takes what LINT0 brought."""
@@ -90,7 +99,7 @@ class LocalApic:
         A vector below 16 is an error of the sender: bit 6 of ESR, and the error vector.
         """
         if vector < MIN_VALID_VECTOR:
-            self._error(ESR_RECEIVE_ILLEGAL_VECTOR)
+            self.report_errors(ESR_RECEIVE_ILLEGAL_VECTOR)
             return
         bit = 1 << vector
         if level:
@@ -102,6 +111,11 @@ class LocalApic:
             return
         self.irr |= bit
         self._notify()
+
+    def accept_nmi(self) -> None:
+        """Take a request with the delivery mode NMI from the bus; its vector does not matter."""
+        self.nmis += 1
+        self._nmi()
 
     def has_request(self) -> bool:
         """Whether the highest request is of a higher class than what the CPU does."""
@@ -139,20 +153,26 @@ class LocalApic:
     def is_in_service(self, vector: Vector) -> bool:
         return bool(self.isr >> vector & 1)
 
-    def write_icr(self, destination: ApicId, vector: Vector) -> None:
-        """Write the interrupt command register: fixed delivery to one APIC, which may be this.
+    def write_icr(self, destination: ApicId, vector: Vector, delivery: int = 0) -> None:
+        """Write the interrupt command register: to one APIC, which may be this.
 
-        A vector below 16 is not sent: bit 5 of ESR, and the error vector.
+        A vector below 16 is not sent with fixed delivery: bit 5 of ESR, and the error vector.
         """
-        if vector < MIN_VALID_VECTOR:
-            self._error(ESR_SEND_ILLEGAL_VECTOR)
+        if not delivery and vector < MIN_VALID_VECTOR:
+            self.report_errors(ESR_SEND_ILLEGAL_VECTOR)
         else:
-            self._send_ipi(destination, vector)
+            self._send_ipi(destination, vector, delivery)
 
     def set_priority(self, tpr: int) -> None:
         """Write TPR (CR8): only classes above it are delivered."""
         self.tpr = tpr & 0xFF
         self._notify()
+
+    def report_errors(self, bits: int) -> None:
+        """Something went wrong: bits of ESR, and the error vector."""
+        self.esr |= bits
+        if not self.lvt_error.masked:
+            self.accept(self.lvt_error.vector)
 
     def set_lint0(self, high: bool) -> None:
         """Drive the wire from the 8259: high while it has a request."""
@@ -186,8 +206,3 @@ class LocalApic:
         else:
             self.irr &= ~EXTINT
         self._notify()
-
-    def _error(self, bit: int) -> None:
-        self.esr |= bit
-        if not self.lvt_error.masked:
-            self.accept(self.lvt_error.vector)

@@ -31,10 +31,11 @@ class RateLimit:
 
     def printk(self, level: Level, text: str) -> None:
         """printk_ratelimited(): log text, or count it."""
-        if self._allows():
+        if self.allows():
             self._log.printk(level, text)
 
-    def _allows(self) -> bool:
+    def allows(self) -> bool:
+        """__ratelimit(): whether something may go through now; if not, it is counted."""
         now_ns = self._log.now_ns()
         if self._began_ns is None:
             self._began_ns = now_ns

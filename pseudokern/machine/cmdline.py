@@ -32,6 +32,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "quiet": {"console_loglevel": 4},
     "debug": {"console_loglevel": 10},
 }
+INTREMAP_OPTIONS = ("nosid", "no_x2apic_optout", "nopost", "posted_msi")
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 _INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
@@ -75,6 +76,9 @@ class BootParameters(NamedTuple):
 
     intremap: bool | None = None
     """intremap=on or off: interrupt remapping; None leaves it to the board."""
+
+    intremap_options: frozenset[str] = frozenset()
+    """The other words of intremap=: nosid, no_x2apic_optout, nopost, posted_msi."""
 
     maxcpus: int | None = None
     """maxcpus=N: start only as many; maxcpus()."""
@@ -169,8 +173,7 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         case "possible_cpus":
             return parameters._replace(possible_cpus=_positive(value, parameters.possible_cpus))
         case "intremap":
-            switches = [word for word in (value or "").split(",") if word in ("on", "off")]
-            return parameters._replace(intremap=switches[-1] == "on") if switches else parameters
+            return _intremap(parameters, value or "")
         case "pci":
             nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
             return parameters._replace(nomsi=nomsi)
@@ -185,6 +188,20 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
             return parameters
     word = name if value is None else f"{name}={value}"
     return parameters._replace(others=(*parameters.others, word))
+
+
+def _intremap(parameters: BootParameters, value: str) -> BootParameters:
+    """Words by what they begin with, as setup_irqremap() compares them."""
+    for word in value.split(","):
+        if word.startswith("on"):
+            parameters = parameters._replace(intremap=True)
+        elif word.startswith("off"):
+            parameters = parameters._replace(intremap=False)
+        else:
+            known = {option for option in INTREMAP_OPTIONS if word.startswith(option)}
+            options = parameters.intremap_options | known
+            parameters = parameters._replace(intremap_options=options)
+    return parameters
 
 
 def _read_late(

@@ -63,6 +63,10 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "level_isa": Key(
         ListOf(Integer(1, 15)), default=[9], doc="ISA interrupts that firmware declares level"
     ),
+    "iommu": Key(
+        Choice("none", "intel"), default="none", doc="intel: a unit that can remap interrupts"
+    ),
+    "x2apic_optout": Key(Flag(), default=False, doc="firmware asks not to use x2APIC"),
     "pic": Key(Flag(), default=True, doc="the 8259 of a PC: interrupts 0-15 always exist"),
 }
 
@@ -91,6 +95,8 @@ class Description(NamedTuple):
     ioapics: int
     pic: bool
     level_isa: tuple[int, ...]
+    iommu: str
+    x2apic_optout: bool
     cpu_model: CpuModel
     cost: CostModel
     load: Load
@@ -163,6 +169,8 @@ def load(
         ioapics=ioapics,
         pic=values["pic"],
         level_isa=values["level_isa"],
+        iommu=values["iommu"],
+        x2apic_optout=values["x2apic_optout"],
         cpu_model=CpuModel.from_table(cpu),
         cost=cost_model(cost),
         load=Load.from_table(usage),

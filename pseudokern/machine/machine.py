@@ -1,6 +1,7 @@
 """Boot a machine from its description. The order of boot is on this one screen."""
 
 import traceback
+from typing import TYPE_CHECKING
 
 from pseudokern.drivers.device import Device
 from pseudokern.drivers.programs import Programs
@@ -16,6 +17,9 @@ from pseudokern.sim.clock import Clock
 from pseudokern.sim.completion import Completion
 from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
+
+if TYPE_CHECKING:
+    from pseudokern.x86.dmar import Iommu
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
 FIXUP_TEXTS = (
@@ -61,6 +65,7 @@ class Machine:
             siblings_of=topology.siblings_mask,
             default_affinity=description.parameters.irqaffinity,
             noapic=description.parameters.noapic,
+            iommu=_iommu(description),
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
@@ -80,6 +85,7 @@ class Machine:
             device.plug()
         self._probe(before_proc=True)
         self.irqs.init_irq_proc()
+        self.pc.init_iommu()
         self._run_to_init()
         self._probe(before_proc=False)
         for device in self.devices:
@@ -146,3 +152,25 @@ class Machine:
         self.kernel.log.printk(Level.NOTICE, f"Kernel command line: {description.cmdline}")
         for complaint in description.parameters.complaints:
             self.kernel.log.printk(Level.WARNING, complaint)
+
+
+def _iommu(description: Description) -> "Iommu | None":
+    """The remapping unit, as the boot parameters want it."""
+    if description.iommu == "none":
+        return None
+    # Here, because few machines have such a unit, and every module costs time at boot.
+    from pseudokern.x86.dmar import Iommu
+
+    parameters = description.parameters
+    options = parameters.intremap_options
+    remaps = parameters.intremap is not False
+    return Iommu(
+        has_x2apic="x2apic" in description.cpu_model.flags.split(),
+        x2apic_optout=description.x2apic_optout,
+        x2apic_optout_overridden="no_x2apic_optout" in options,
+        remaps=remaps,
+        checks_source="nosid" not in options,
+        posts_messages="posted_msi" in options and description.kernel == "6.18",
+        translates="intel_iommu=off" not in parameters.others,
+        early=description.kernel == "6.1",
+    )

@@ -193,7 +193,7 @@ class Gates:
             desc.fast_counts.remove()
             desc.fast_counts = None
         trigger: Callable[[int], None] | None = None
-        if self.enabled and self._is_plain(desc):
+        if self.enabled and self._is_plain(desc) and desc.chip.goes_straight(desc):
             gate = self._gate(desc)
             gate.install()
             desc.fast_counts = gate

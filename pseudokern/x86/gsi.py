@@ -12,7 +12,6 @@ from pseudokern.irq.chip import handle_edge_irq, handle_fasteoi_irq, handle_leve
 from pseudokern.irq.desc import NR_IRQS_LEGACY, Irq, IrqDesc, IrqTable
 from pseudokern.irq.domain import IrqDomain
 from pseudokern.irq.flags import IrqData, IrqSetting
-from pseudokern.x86.entry import Entry
 from pseudokern.x86.i8259_chip import I8259Chip
 from pseudokern.x86.ioapic_chip import IoApicChip, Pin
 from pseudokern.x86.vector import VectorDomain
@@ -23,26 +22,29 @@ CASCADE_IRQ = Irq(2)
 
 
 class GsiMap:
-    """The lines of the I/O APICs. level_isa: ISA interrupts that firmware declares level."""
+    """The lines of the I/O APICs.
+
+    level_isa  ISA interrupts that firmware declares level
+    parent     the domain behind theirs: the vectors, or a remapping unit
+    """
 
     def __init__(
         self,
         irqs: IrqTable,
         vectors: VectorDomain,
-        entry: Entry,
         ioapics: list[IoApic],
         level_isa: frozenset[int],
         pic_chip: I8259Chip,
+        chip: IoApicChip,
+        parent: IrqDomain,
     ) -> None:
         self._irqs = irqs
         self._vectors = vectors
         self._ioapics = ioapics
         self._level_isa = level_isa
-        self._chip = IoApicChip(vectors, entry)
+        self._chip = chip
         self._pic_chip = pic_chip
-        self.domains = [
-            IrqDomain(f"IO-APIC-{n}", PINS, parent=vectors) for n in range(len(ioapics))
-        ]
+        self.domains = [IrqDomain(f"IO-APIC-{n}", PINS, parent=parent) for n in range(len(ioapics))]
         self._lines: dict[int, IntxLine] = {}
 
     def set_up_legacy(self) -> None:
@@ -95,6 +97,7 @@ class GsiMap:
     ) -> None:
         pin = Pin(self._ioapics[gsi // PINS], gsi % PINS)
         pin.ioapic.configure(pin.number, level=level, active_low=active_low)
+        self._chip.connect(desc, pin)
         handler = handle_fasteoi_irq if level else handle_edge_irq
         self.domains[gsi // PINS].associate(
             desc, pin.number, self._chip, pin, handler, "fasteoi" if level else "edge"

@@ -10,7 +10,7 @@ import errno
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.irq.cpuhotplug import irq_affinity_online_cpu, irq_migrate_all_off_this_cpu
-from pseudokern.irq.desc import IrqTable
+from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
@@ -40,6 +40,7 @@ class CpuHotplug:
         self._timers = timers
         self._entry = entry
         self._bus = bus
+        self._stragglers: list[IrqDesc] = []
 
     def down(self, cpu: CpuId) -> None:
         """Switch an online CPU off; its interrupts go elsewhere.
@@ -55,11 +56,15 @@ class CpuHotplug:
         kernel.cpus[cpu].offline_since_ns = kernel.timeline.now_ns
         kernel.cpu_changed(cpu)
         machine_cpu.cli()
-        irq_migrate_all_off_this_cpu(self._irqs, cpu, self._vectors.force_complete_move)
+        owners = dict(self._vectors.vector_irq[cpu])
+        irq_migrate_all_off_this_cpu(self._irqs, cpu, self._complete_move)
         self._bus.land_ipis(machine_cpu.apic_id)  # Linux waits a millisecond for them
         self._timers.stop_cpu(machine_cpu)
         self._timers.wheel.migrate(cpu, BOOT_CPU)
-        self._retrigger_what_waits(cpu)
+        self._retrigger_what_waits(cpu, owners)
+        for desc in self._stragglers:
+            desc.chip.retrigger(desc)
+        self._stragglers.clear()
         self._vectors.offline(cpu)
         machine_cpu.apic.reset()
         kernel.log.printk(Level.INFO, f"smpboot: CPU {cpu} is now offline")
@@ -81,6 +86,23 @@ class CpuHotplug:
         irq_affinity_online_cpu(self._irqs, cpu)
         kernel.cpu_changed(cpu)
 
+    def _complete_move(self, desc: IrqDesc) -> bool:
+        """End a move that concerns the CPU; whether there was one.
+
+        Linux, for which all this takes a while, has handled by then what is on its way to a
+        vector that the move left on another CPU. Here it has to happen again.
+        """
+        left = self._vectors.left_behind(desc)
+        if left is None or not self._vectors.force_complete_move(desc):
+            return False
+        cpu, vector = left
+        apic = self._vectors.cpus[cpu].apic
+        on_its_way = apic.is_requested(vector) or self._bus.is_flying(apic.apic_id, vector)
+        if on_its_way and self._kernel.is_online(cpu) and self._vectors.has_vector(desc):
+            self._vectors.shut_down[cpu].add(vector)
+            self._stragglers.append(desc)
+        return True
+
     def _check_vectors(self, cpu: CpuId) -> None:
         matrix, log = self._vectors.matrix, self._kernel.log
         cpu_map = matrix.maps[cpu]
@@ -97,11 +119,15 @@ class CpuHotplug:
             log.printk(Level.ERR, text)
             raise OSError(errno.ENOSPC, text)
 
-    def _retrigger_what_waits(self, cpu: CpuId) -> None:
-        """What the CPU had accepted but not handled happens again on the new one."""
+    def _retrigger_what_waits(self, cpu: CpuId, owners: dict[int, IrqDesc]) -> None:
+        """What the CPU had accepted but not handled happens again on the new one.
+
+        owners is whose its vectors were before they moved away; a vector that was left behind by
+        a move just before is among them.
+        """
         for vector in cpus_of(self._vectors.cpus[cpu].apic.irr):
-            desc = self._vectors.vector_irq[cpu].get(vector)
-            if desc is not None:
+            desc = owners.get(vector) or self._vectors.vector_irq[cpu].get(vector)
+            if desc is not None and self._vectors.has_vector(desc):
                 desc.chip.retrigger(desc)
             elif vector < FIRST_SYSTEM_VECTOR:
                 self._entry.strays += 1

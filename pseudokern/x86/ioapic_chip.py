@@ -32,6 +32,9 @@ class IoApicChip(ApicChip):
         super().__init__(vectors)
         self._entry = entry
 
+    def connect(self, desc: IrqDesc, pin: Pin) -> None:
+        """Take in a pin, before it has a vector."""
+
     def write_target(self, desc: IrqDesc) -> None:
         pin = pin_of(desc)
         data = self.vectors.data(desc)

@@ -27,9 +27,17 @@ class MsiChip(ApicChip):
         self.name = f"PCI-{kind}-{bdf}"
 
     def write_target(self, desc: IrqDesc) -> None:
+        message_of(desc).set_message(*self.message(desc))
+
+    def message(self, desc: IrqDesc) -> tuple[int, int]:
+        """Address and data that reach the vector: irq_msi_compose_msg()."""
         data = self.vectors.data(desc)
         address = message_address(self.vectors.cpus[data.target_cpu].apic_id)
-        message_of(desc).set_message(address, data.target_vector)
+        return address, data.target_vector
+
+    def goes_straight(self, desc: IrqDesc) -> bool:
+        """Whether the message comes to the vector and CPU that the vector domain chose."""
+        return True
 
     def mask(self, desc: IrqDesc) -> None:
         message_of(desc).set_masked(True)

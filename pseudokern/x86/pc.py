@@ -5,16 +5,18 @@ APICs, the I/O APICs, the other CPUs, the tick.
 """
 
 from collections.abc import Callable
+from itertools import chain
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.cpu import Cpu
 from pseudokern.hw.i8259 import I8259Pair
 from pseudokern.hw.ioapic import PINS, IoApic
 from pseudokern.hw.lapic import LocalApic
-from pseudokern.hw.vector import ApicId, Vector
+from pseudokern.hw.vector import ApicId, RequesterId, Vector
 from pseudokern.irq.desc import NR_IRQS_LEGACY, IrqTable
-from pseudokern.irq.domain import IrqDomains
+from pseudokern.irq.domain import IrqDomain, IrqDomains
 from pseudokern.irq.poll import SpuriousPoller
 from pseudokern.irq.resend import SoftwareResend
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
@@ -28,11 +30,17 @@ from pseudokern.x86.gate import Gates
 from pseudokern.x86.gsi import GsiMap
 from pseudokern.x86.hotplug import CpuHotplug
 from pseudokern.x86.i8259_chip import I8259Chip
+from pseudokern.x86.ioapic_chip import IoApicChip
 from pseudokern.x86.lines import WiredLines
 from pseudokern.x86.pci import PciBus
 from pseudokern.x86.pic_lines import PicLines
 from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
+
+if TYPE_CHECKING:
+    from pseudokern.x86.dmar import Dmar, Iommu
+
+IOAPIC_BUS = 0xFF  # where the requester ids of I/O APICs are, which are on no bus
 
 
 class Pc:
@@ -40,6 +48,7 @@ class Pc:
 
     default_affinity  irqaffinity=, which even the first interrupts get
     noapic  leave the I/O APICs alone: all lines come through the 8259 pair
+    dmar  the interrupt remapping unit, if the board has one
     pic   the 8259 pair; without has_pic it is not connected
     gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
@@ -57,11 +66,15 @@ class Pc:
         siblings_of: Callable[[CpuId], CpuMask],
         default_affinity: CpuMask | None = None,
         noapic: bool = False,
+        iommu: "Iommu | None" = None,
     ) -> None:
         self.kernel = kernel
         self.bus = InterruptBus(kernel.timeline, kernel.cost.ipi_ns)
         self.cpus = [self._new_cpu(CpuId(n), apic_id) for n, apic_id in enumerate(apic_ids)]
-        self.ioapics = [IoApic(self.bus, n * PINS) for n in range(0 if noapic else ioapics)]
+        self.ioapics = [
+            IoApic(self.bus, n * PINS, RequesterId(IOAPIC_BUS << 8 | n))
+            for n in range(0 if noapic else ioapics)
+        ]
         self.pic = I8259Pair(self.cpus[0].apic.set_lint0)
         self.has_pic = has_pic
         self.irqs = IrqTable(kernel, ioapics * PINS, NR_IRQS_LEGACY if has_pic else 0)
@@ -81,10 +94,13 @@ class Pc:
         SpuriousPoller(self.irqs, self.timers)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.pic_chip = I8259Chip(self.pic, self.entry, kernel.log)
+        self.dmar = None if iommu is None else self._remap(iommu)
         self.gsis = self._lines(level_isa)
         self.pci = PciBus(
             kernel, self.irqs, self.vectors, self.bus, self.gsis, self.domains, siblings_of
         )
+        if self.dmar is not None:
+            self.pci.ir = self.dmar.ir
         self.hotplug = CpuHotplug(
             kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
         )
@@ -98,11 +114,31 @@ class Pc:
     def _lines(self, level_isa: frozenset[int]) -> WiredLines:
         irqs, vectors, chip = self.irqs, self.vectors, self.pic_chip
         if self.ioapics:
-            gsis = GsiMap(irqs, vectors, self.entry, self.ioapics, level_isa, chip)
+            parent, pins = self._ioapic_chip()
+            gsis = GsiMap(irqs, vectors, self.ioapics, level_isa, chip, pins, parent)
             for domain in gsis.domains:
                 self.domains.add(domain)
             return gsis
         return PicLines(irqs, vectors, self.pic, chip, level_isa)
+
+    def _ioapic_chip(self) -> tuple[IrqDomain, IoApicChip]:
+        """What is behind the I/O APICs, and how their pins are driven."""
+        if self.dmar is None or self.dmar.ir is None:
+            return self.vectors, IoApicChip(self.vectors, self.entry)
+        from pseudokern.x86.ir_chip import IrIoApicChip
+
+        return self.dmar.ir, IrIoApicChip(self.vectors, self.entry, self.dmar.ir)
+
+    def _remap(self, iommu: "Iommu") -> "Dmar":
+        # Here, because few machines have such a unit, and every module costs time at boot.
+        from pseudokern.x86.dmar import Dmar
+
+        dmar = Dmar(iommu, self.irqs, self.vectors, self.bus)
+        dmar.enable_remapping(len(self.ioapics))
+        self.domains.add(dmar.domain)
+        if dmar.ir is not None:
+            self.domains.add(dmar.ir)
+        return dmar
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:
         apic = LocalApic(self.kernel.timeline, apic_id)
@@ -126,10 +162,29 @@ class Pc:
         self._set_up(CpuId(0))
         if self.has_pic:
             self._set_up_pic(self.cpus[0].apic)
+        if self.dmar is not None and self.dmar.ir is not None and self.dmar.setup.early:
+            self._on_boot_cpu_alone(self.dmar.set_interrupt)
+        if self.has_pic:
             self.gsis.set_up_legacy()
         for cpu in cpus_of(self.kernel.online & ~1):
             self.vectors.matrix.online(cpu)
             self._set_up(cpu)
+
+    def init_iommu(self) -> None:
+        """intel_iommu_init(): DMA is translated from here on, and its faults are reported.
+
+        The kernel of 6.1 requests the fault interrupt earlier, for remapping. Later ones do that
+        for units of which firmware says the node; of this one it does not.
+        """
+        if self.dmar is not None and self.dmar.setup.translates and not self.dmar.has_interrupt:
+            self.dmar.set_interrupt()
+
+    def _on_boot_cpu_alone(self, step: Callable[[], None]) -> None:
+        """Do something as it is done before the other CPUs are there."""
+        kernel = self.kernel
+        online, kernel.online = kernel.online, 1
+        step()
+        kernel.online = online
 
     def _set_up_pic(self, boot_apic: LocalApic) -> None:
         """Program the 8259 pair. Where I/O APICs take over, it is cut off from the CPU."""
@@ -173,6 +228,8 @@ class Pc:
         found["collapsed in IRR"] = sum(cpu.apic.collapsed for cpu in self.cpus)
         found["vector without a line"] = self.entry.strays
         found["spurious vector"] = sum(this.counts.spurious for this in self.kernel.cpus)
-        for place, times in (*self.irqs.lost.items(), *self.pci.lost().items()):
+        dmar_lost = {} if self.dmar is None else self.dmar.lost()
+        lost = (self.irqs.lost, self.pci.lost(), dmar_lost)
+        for place, times in chain.from_iterable(places.items() for places in lost):
             found[place] = found.get(place, 0) + times
         return found

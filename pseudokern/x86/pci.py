@@ -7,7 +7,7 @@ drivers/acpi/pci_irq.c.
 import errno
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.message import Message
@@ -23,6 +23,9 @@ from pseudokern.kernel.kernel import Kernel
 from pseudokern.x86.lines import WiredLines
 from pseudokern.x86.msi_chip import MsiChip
 from pseudokern.x86.vector import VectorDomain
+
+if TYPE_CHECKING:
+    from pseudokern.x86.ir_chip import IntelIrDomain
 
 _COLLAPSED = "collapsed in a pending bit"
 _TOKENS = {"MSI": BusToken.PCI_DEVICE_MSI, "MSIX": BusToken.PCI_DEVICE_MSIX}
@@ -43,6 +46,7 @@ class PciBus:
     """The PCI functions of a machine, by address.
 
     has_messages  False with pci=nomsi: there is neither MSI nor MSI-X
+    ir            the unit that remaps their interrupts, if there is one
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class PciBus:
     ) -> None:
         self.functions: dict[Bdf, PciFunction] = {}
         self.has_messages = True
+        self.ir: IntelIrDomain | None = None
         self._kernel = kernel
         self._irqs = irqs
         self._vectors = vectors
@@ -128,7 +133,7 @@ class PciBus:
             return
         for desc in list(domain.descs.values()):
             domain.disassociate(desc)
-            self._vectors.teardown(desc)
+            self._tear_down(desc)
             self._irqs.free_desc(desc)
         self._forget_domain(function)
         function.irqs.clear()
@@ -153,28 +158,59 @@ class PciBus:
     ) -> list[IrqDesc]:
         affinities = self._affinities(len(entries), spread) if spread is not None else None
         descs = self._irqs.alloc_descs(len(entries), function.node, affinities)
-        chip = MsiChip(self._vectors, kind, function.bdf)
+        chip = self._chip(kind, function.bdf)
         name = f"{chip.name}-{_TOKENS[kind]}"
-        domain = IrqDomain(name, parent=self._vectors, flags=_DEVICE_DOMAIN)
+        domain = IrqDomain(name, parent=self.ir or self._vectors, flags=_DEVICE_DOMAIN)
         self._domains[function.bdf] = domain
         self._all_domains.add(domain)
-        done: list[IrqDesc] = []
-        for index, (desc, entry) in enumerate(zip(descs, entries, strict=True)):
+        # The messages of MSI are one block, which one message has room for.
+        size = len(entries) if kind == "MSI" else 1
+        for start in range(0, len(entries), size):
+            block = range(start, start + size)
             try:
-                self._vectors.setup(desc)
+                self._set_up([descs[index] for index in block], function)
             except OSError:
-                self._undo(function, done, descs)
+                self._undo(function, descs[:start], descs)
                 raise
-            domain.associate(desc, index, chip, entry, handle_edge_irq, "edge")
-            chip.write_target(desc)
-            function.irqs[desc.irq] = kind.lower()
-            done.append(desc)
+            for index in block:
+                desc, entry = descs[index], entries[index]
+                domain.associate(desc, index, chip, entry, handle_edge_irq, "edge")
+                chip.write_target(desc)
+                entry.set_message(*chip.message(desc))
+                function.irqs[desc.irq] = kind.lower()
         return descs
+
+    def _chip(self, kind: str, bdf: Bdf) -> MsiChip:
+        if self.ir is None:
+            return MsiChip(self._vectors, kind, bdf)
+        # Here, because few machines have such a unit, and every module costs time at boot.
+        from pseudokern.x86.ir_chip import IrMsiChip
+
+        return IrMsiChip(self._vectors, self.ir, kind, bdf)
+
+    def _set_up(self, block: list[IrqDesc], function: PciFunction) -> None:
+        """Give the interrupts of a block their vectors, and an entry each; or none of them."""
+        done = []
+        try:
+            for desc in block:
+                self._vectors.setup(desc)
+                done.append(desc)
+            if self.ir is not None:
+                self.ir.alloc(block, requester_id(function.bdf))
+        except OSError:
+            for desc in done:
+                self._vectors.teardown(desc)
+            raise
+
+    def _tear_down(self, desc: IrqDesc) -> None:
+        self._vectors.teardown(desc)
+        if self.ir is not None:
+            self.ir.free(desc)
 
     def _undo(self, function: PciFunction, done: list[IrqDesc], descs: list[IrqDesc]) -> None:
         for desc in done:
             self._domains[function.bdf].disassociate(desc)
-            self._vectors.teardown(desc)
+            self._tear_down(desc)
         for desc in descs:
             self._irqs.free_desc(desc)
         self._forget_domain(function)

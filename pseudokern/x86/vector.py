@@ -95,6 +95,18 @@ class VectorDomain(IrqDomain):
     def data(self, desc: IrqDesc) -> ApicChipData:
         return self._data[desc]
 
+    def has_vector(self, desc: IrqDesc) -> bool:
+        """Whether desc has a real one now. Lines of the 8259 have none of these."""
+        data = self._data.get(desc)
+        return data is not None and bool(data.vector)
+
+    def left_behind(self, desc: IrqDesc) -> tuple[CpuId, Vector] | None:
+        """The vector that a move has left, and its CPU, as long as it is booked."""
+        data = self._data.get(desc)
+        if data is None or not data.prev_vector:
+            return None
+        return data.prev_cpu, Vector(data.prev_vector)
+
     def setup(self, desc: IrqDesc) -> ApicChipData:
         """Take in a new interrupt: a reservation, or for a managed one a vector on every CPU.
 
@@ -179,6 +191,12 @@ class VectorDomain(IrqDomain):
         """An interrupt came in: on the new CPU, that ends a move."""
         data = self._data[desc]
         if data.move_in_progress and data.cpu == self.kernel.this.cpu:
+            self.end_move(desc)
+
+    def end_move(self, desc: IrqDesc) -> None:
+        """Nothing comes in on the old CPU any more: vector_schedule_cleanup()."""
+        data = self._data[desc]
+        if data.move_in_progress:
             data.move_in_progress = False
             self.schedule_cleanup(desc, data)
 

@@ -19,7 +19,7 @@ class Board:
         timeline = Timeline()
         self.bus = InterruptBus(timeline, 500)
         self.apic = LocalApic(timeline, 0)
-        self.ioapic = IoApic(self.bus, 0)
+        self.ioapic = IoApic(self.bus, 0, requester=0xFF00)
         self.apic.connect_bus(self.ioapic.eoi, self.bus.send_ipi)
         self.bus.add(self.apic)
         self.ioapic.program(PIN, vector=VECTOR, destination=0)
@@ -132,7 +132,7 @@ def test_an_interrupt_for_an_apic_that_is_not_there_is_counted(board):
     board.configure(level=False)
     board.ioapic.program(PIN, vector=VECTOR, destination=9)
     board.ioapic.pulse(PIN)
-    assert board.ioapic.lost == {"I/O APIC message to no such APIC": 1}
+    assert board.bus.lost == {"message to no such APIC": 1}
 
 
 def test_two_pins_with_one_vector_both_end_with_its_eoi(board):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pseudokern.x86.dmar import Iommu
 from tests.x86.workload import Workload, scripts
 
 FIRST_DEVICE_VECTOR, FIRST_SYSTEM_VECTOR = 0x20, 0xEB
@@ -48,6 +49,15 @@ def test_every_interrupt_is_accounted_for(script, gates):
     life = Workload(gates=gates).live(script).come_to_rest()
     check_books(life)
     check_nothing_is_stuck(life)
+
+
+@given(scripts, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_every_interrupt_behind_a_remapping_unit_is_accounted_for(script, gates):
+    life = Workload(gates=gates, iommu=Iommu()).live(script).come_to_rest()
+    check_books(life)
+    check_nothing_is_stuck(life)
+    assert life.pc.entry.mis == 0
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from pseudokern.irq.flags import IrqReturn
 from pseudokern.irq.manage import disable_irq, irq_set_affinity
 from pseudokern.kernel.softirq import Softirq
+from pseudokern.x86.dmar import Iommu
 from tests.machine_parts import INTERRUPT_NS, msix_lines, new_pc, requested, run_for
 from tests.x86.workload import Workload, scripts
 
@@ -14,6 +15,15 @@ from tests.x86.workload import Workload, scripts
 @settings(max_examples=150, deadline=None)
 def test_both_ways_lead_to_the_same_state(script):
     short, long = Workload(gates=True).live(script), Workload(gates=False).live(script)
+    assert short.state() == long.state()
+    assert short.come_to_rest().state() == long.come_to_rest().state()
+
+
+@given(scripts)
+@settings(max_examples=60, deadline=None)
+def test_both_ways_lead_to_the_same_state_behind_a_remapping_unit(script):
+    short = Workload(gates=True, iommu=Iommu()).live(script)
+    long = Workload(gates=False, iommu=Iommu()).live(script)
     assert short.state() == long.state()
     assert short.come_to_rest().state() == long.come_to_rest().state()
 

@@ -8,6 +8,7 @@ from pseudokern.irq.manage import disable_irq, enable_irq, irq_set_affinity
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.irq.request import request_irq
 from pseudokern.kernel.softirq import Softirq
+from pseudokern.x86.dmar import Iommu
 from pseudokern.x86.msi_chip import message_of
 from tests.machine_parts import (
     MS,
@@ -92,8 +93,8 @@ class QueueLine(MessageLine):
 class Workload:
     """A PC that lives through a script."""
 
-    def __init__(self, *, gates: bool, noapic: bool = False) -> None:
-        self.pc = new_pc(CPUS, gates=gates, noapic=noapic)
+    def __init__(self, *, gates: bool, noapic: bool = False, iommu: Iommu | None = None) -> None:
+        self.pc = new_pc(CPUS, gates=gates, noapic=noapic, iommu=iommu)
         *messages, last = msix_lines(self.pc, MESSAGES)
         messages.append(msi_line(self.pc))
         self.queue_line = QueueLine(self.pc, last.desc)
