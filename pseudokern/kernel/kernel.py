@@ -6,14 +6,14 @@ interrupts it is the CPU on which the last one ran, as for any preemptible Linux
 
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pseudokern.kernel.behaviour import BEHAVIOURS, Behaviour
 from pseudokern.kernel.context import this_cpu
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.napi import NetRx
-from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.percpu import PerCpu, Task
 from pseudokern.kernel.printk import KernelLog, log_buf_len
 from pseudokern.kernel.softirq import Softirq, Softirqs
 from pseudokern.sim.agenda import Agenda
@@ -21,6 +21,15 @@ from pseudokern.sim.chance import Chance
 from pseudokern.sim.timeline import Timeline
 
 NS_PER_S = 1_000_000_000
+
+
+class Hog(NamedTuple):
+    """A task that has not slept since since_ns; function is what it does."""
+
+    task: Task
+    since_ns: int
+    function: str
+
 
 HandlerWindow: TypeAlias = Callable[[PerCpu, FrameType, bool], None]
 
@@ -41,6 +50,11 @@ class Kernel:
     panic_on_oops, panic_on_warn, panic_timeout_s  sysctls of their names
     has_panicked  the kernel has ended; on_panic was called then
     oopses, last_oops  how many there were, and the exception of the last
+    atomic_failures  so many allocations that may not sleep will fail
+    page_failure_told_ns  when the last of those was reported
+    lockdep     no lock has been used against the rules yet; afterwards nobody looks
+    hogs        the threads that compute without sleeping, by CPU
+    occupy      keeps a CPU busy, for ns more, with interrupts off
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
     set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
     """
@@ -82,6 +96,11 @@ class Kernel:
         self.on_panic: Callable[[], None] = timeline.stop
         self.oopses = 0
         self.last_oops: BaseException | None = None
+        self.atomic_failures = 0
+        self.page_failure_told_ns: int | None = None
+        self.lockdep = True
+        self.hogs: dict[CpuId, Hog] = {}
+        self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]

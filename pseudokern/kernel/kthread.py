@@ -13,11 +13,12 @@ from enum import IntEnum
 from typing import Any
 
 from pseudokern.kernel.context import local_irq_enable
-from pseudokern.kernel.cpumask import CpuMask, first_cpu
-from pseudokern.kernel.kernel import Kernel
-from pseudokern.kernel.panic import KernelPanicError, KernelStopsError
+from pseudokern.kernel.cpumask import CpuId, CpuMask, first_cpu
+from pseudokern.kernel.kernel import Hog, Kernel
+from pseudokern.kernel.panic import CpuHangsError, KernelPanicError, KernelStopsError
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.sim.alarm import Alarm
+from pseudokern.sim.timeline import FOREVER_NS
 
 WAKEUP_NS = 1_500  # from the wake-up to the first instruction, on a CPU that has nothing better
 FIRST_PID = 16
@@ -43,6 +44,18 @@ class Sleep:
 
 
 sleep_ns = Sleep
+
+
+class Compute:
+    """Await this to use the CPU for duration_ns: the thread does not sleep meanwhile."""
+
+    __slots__ = ("duration_ns",)
+
+    def __init__(self, duration_ns: int) -> None:
+        self.duration_ns = duration_ns
+
+    def __await__(self) -> Generator["Compute", None, None]:
+        yield self
 
 
 class KEvent:
@@ -96,6 +109,8 @@ class KThread:
         self.start_ns = threads.kernel.timeline.now_ns
         self.on_exit: Callable[[], None] = lambda: None
         self._threads = threads
+        self._owed_ns = 0  # what it has computed, and time has not gone by for
+        self._deferred: object = None  # what it waits for once that is over
         self._body = body
         self._alarm = Alarm(threads.kernel.timeline, self._run)
 
@@ -118,6 +133,8 @@ class KThread:
     def _run(self) -> None:
         kernel = self._threads.kernel
         this = kernel.cpus[self.cpu]
+        if kernel.hogs and self._is_kept_waiting(this):
+            return
         outer, kernel.this = kernel.this, this
         this.current = self
         this.context_switches += 2
@@ -125,9 +142,12 @@ class KThread:
         self.runs += 1
         self.run_ns += kernel.cost.thread_ns
         try:
-            self._wait_for(self._body.send(None))
+            request, self._deferred = self._deferred, None
+            if request is None or isinstance(request, Compute):
+                request = self._body.send(None)
+            self._wait_for(request)
         except StopIteration:
-            self._leave_cpu()
+            self._leave_cpu(this)
             self._exit()
         except Exception as error:
             from pseudokern.kernel.oops import oops  # only what fails needs it
@@ -135,13 +155,15 @@ class KThread:
             oops(kernel, error)
             self._die(this)
             raise
+        except CpuHangsError:
+            self._compute(this, FOREVER_NS)
         except KernelStopsError as stop:
             self._die(this)
             if isinstance(stop, KernelPanicError):
                 raise
         finally:
             kernel.this = outer
-            this.current = None
+            this.current = hog.task if kernel.hogs and (hog := kernel.hogs.get(this.cpu)) else None
             # What it raised runs as soon as bottom halves are enabled again.
             if this.softirq_pending:
                 kernel.softirqs.raise_from_process(this, 0)
@@ -149,13 +171,43 @@ class KThread:
     def _die(self, this: PerCpu) -> None:
         """What a thread that was killed held back is let go of; make_task_dead()."""
         this.preempt_count = 0
+        self._threads.kernel.hogs.pop(this.cpu, None)
         local_irq_enable(self._threads.kernel)
         self._exit()
 
-    def _leave_cpu(self) -> None:
+    def delay(self, duration_ns: int) -> None:
+        """Compute for so long before the next wait; udelay() in a thread."""
+        self._owed_ns += duration_ns
+
+    def _is_kept_waiting(self, this: PerCpu) -> bool:
+        """Whether another thread computes on this CPU, which the kernel does not take it from.
+
+        So it is with CONFIG_PREEMPT_VOLUNTARY, which distributions have.
+        """
+        hog = self._threads.kernel.hogs.get(this.cpu)
+        if hog is None or hog.task is self or not isinstance(hog.task, KThread):
+            return False
+        self._alarm.set(hog.task._alarm.due_ns + 1)
+        return True
+
+    def _compute(self, this: PerCpu, duration_ns: int) -> None:
+        """Go on so much later, without having slept."""
+        kernel = self._threads.kernel
+        now_ns = kernel.timeline.now_ns
+        self.state = "R"
+        if this.cpu not in kernel.hogs:
+            name = getattr(self._body, "__name__", self.comm)
+            kernel.hogs[CpuId(this.cpu)] = Hog(self, now_ns, name)
+        if duration_ns < FOREVER_NS:
+            self.run_ns += duration_ns
+            this.system_ns += duration_ns
+            self._alarm.set(now_ns + duration_ns)
+
+    def _leave_cpu(self, this: PerCpu) -> None:
         """Let the scheduler look at what the thread left behind; schedule_debug()."""
         kernel = self._threads.kernel
-        this = kernel.this
+        if kernel.hogs:
+            kernel.hogs.pop(this.cpu, None)
         if this.preempt_count or this.irqs_disabled:
             from pseudokern.kernel.sleep import schedule_bug  # few threads ever get here
 
@@ -165,12 +217,24 @@ class KThread:
             local_irq_enable(kernel)
 
     def _wait_for(self, request: object) -> None:
-        self._leave_cpu()
+        kernel = self._threads.kernel
+        if isinstance(request, Compute):
+            self._owed_ns += request.duration_ns
+        if self._owed_ns:
+            owed_ns, self._owed_ns = self._owed_ns, 0
+            self._deferred = request
+            self._compute(kernel.this, owed_ns)
+            return
+        self._leave_cpu(kernel.this)
         self.state = "S"
         if isinstance(request, Sleep):
-            self._alarm.set(self._threads.kernel.timeline.now_ns + request.duration_ns)
+            self._alarm.set(kernel.timeline.now_ns + request.duration_ns)
         elif isinstance(request, KEvent):
-            request.attach(self)
+            # It may have been set while the thread computed.
+            if request.is_set:
+                self.wake()
+            else:
+                request.attach(self)
         else:
             what = "something other than simulated time; use sleep_ns() or a KEvent"
             raise TypeError(f"thread {self.comm!r} waits for {what}")

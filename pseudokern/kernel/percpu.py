@@ -22,6 +22,9 @@ class Task(Protocol):
     pid: int
     comm: str
 
+    def delay(self, duration_ns: int) -> None:
+        """Compute for so long, before anything else."""
+
 
 class SystemCounts:
     """The rows of /proc/interrupts that have a name instead of a number, for one CPU."""

@@ -83,6 +83,13 @@ class Softirqs:
         if this.softirq_pending:
             self._alarms[this.cpu].set(end_ns)
 
+    def lengthen(self, this: PerCpu, duration_ns: int) -> None:
+        """The run that has just been takes so much longer than was known."""
+        this.softirq_ns += duration_ns
+        this.softirq_end_ns += duration_ns
+        if this.softirq_pending:
+            self._alarms[this.cpu].set(this.softirq_end_ns)
+
     def raise_from_process(self, this: PerCpu, bits: int) -> None:
         """Raise softirqs outside any interrupt; they run within a nanosecond."""
         this.softirq_pending |= bits

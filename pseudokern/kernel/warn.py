@@ -88,7 +88,7 @@ def print_info(kernel: "Kernel") -> None:
     pid, comm = task_of(kernel)
     is_new = release_at_least(kernel, 6, 12)
     uid = " UID: 0" if is_new else ""
-    taint = _tainted(kernel.taint)
+    taint = print_taint(kernel)
     _pr_warn(
         kernel,
         f"CPU: {this.cpu}{uid} PID: {pid} Comm: {comm:.{COMM_SHOWN}} {taint} {kernel.release} #1",
@@ -113,7 +113,9 @@ def print_trace(kernel: "Kernel", trace: list[str]) -> None:
                 _pr_warn(kernel, f" {line}")
 
 
-def _tainted(letters: set[str]) -> str:
+def print_taint(kernel: "Kernel") -> str:
+    """print_tainted(): "Not tainted", or the letters."""
+    letters = kernel.taint
     if not letters:
         return "Not tainted"
     flags = [letter if letter in letters else " " for letter, _ in TAINTS]

@@ -104,6 +104,7 @@ class Pc:
         self.hotplug = CpuHotplug(
             kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
         )
+        kernel.occupy = lambda this, duration_ns: self.cpus[this.cpu].occupy(duration_ns)
         kernel.set_interrupt_flag = self._set_interrupt_flag
         kernel.set_handler_window = self._set_handler_window
         if noapic:
