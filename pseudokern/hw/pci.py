@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import NewType
 
 from pseudokern.hw.line import IntxLine
-from pseudokern.hw.msi import MsiCapability
-from pseudokern.hw.msix import MsixTable
+from pseudokern.hw.msi import MAX_VECTORS, MsiCapability
+from pseudokern.hw.msix import MAX_ENTRIES, MsixTable
 from pseudokern.hw.vector import RequesterId
 
 Bdf = NewType("Bdf", str)  # domain:bus:device.function, as lspci -D prints it
@@ -20,7 +20,11 @@ def requester_id(bdf: Bdf) -> RequesterId:
 
 @dataclass(slots=True, eq=False)
 class PciFunction:
-    """One function of a device. pci_class is the 24-bit class code; node -1 is no node."""
+    """One function of a device. pci_class is the 24-bit class code; node -1 is no node.
+
+    msix_entries, msi_vectors  how many its capabilities have room for; 0: it has not got that one
+    msi_maskable  its MSI capability has a mask bit for each vector
+    """
 
     bdf: Bdf
     vendor: int
@@ -28,6 +32,9 @@ class PciFunction:
     pci_class: int
     node: int = -1
     gsi: int = 0
+    msix_entries: int = MAX_ENTRIES
+    msi_vectors: int = MAX_VECTORS
+    msi_maskable: bool = True
     intx: IntxLine | None = None
     msi: MsiCapability | None = None
     msix: MsixTable | None = None

@@ -6,7 +6,7 @@ drivers/acpi/pci_irq.c.
 
 import errno
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.hw.bus import InterruptBus
@@ -27,6 +27,7 @@ from pseudokern.x86.vector import VectorDomain
 if TYPE_CHECKING:
     from pseudokern.x86.ir_chip import IntelIrDomain
 
+ALL_KINDS = ("msix", "msi", "intx")
 _COLLAPSED = "collapsed in a pending bit"
 _TOKENS = {"MSI": BusToken.PCI_DEVICE_MSI, "MSIX": BusToken.PCI_DEVICE_MSIX}
 _DEVICE_DOMAIN = (
@@ -95,33 +96,98 @@ class PciBus:
         function.irq = desc.irq
         return desc
 
+    def alloc_irq_vectors(
+        self,
+        function: PciFunction,
+        least: int,
+        most: int,
+        *,
+        kinds: Collection[str] = ALL_KINDS,
+        spread: Spread | None = None,
+    ) -> list[IrqDesc]:
+        """Make as many interrupts as there can be: MSI-X, else MSI, else the function's line.
+
+        kinds  those of "msix", "msi" and "intx" that the driver can do with
+
+        EINVAL  least is not even 1; messages are switched off, or the function uses some already
+        ERANGE  most is less than least
+        ENOSPC  there are fewer than least
+        """
+        if least < 1:
+            raise OSError(
+                errno.EINVAL, f"{function.bdf}: at least {least} interrupts make no sense"
+            )
+        if most < least:
+            raise OSError(errno.ERANGE, f"{function.bdf}: at least {least}, at most {most}")
+        refused = OSError(errno.ENOSPC, f"{function.bdf} has no such interrupts")
+        for kind, room, alloc in (
+            ("msix", function.msix_entries, self._alloc_msix),
+            ("msi", function.msi_vectors, self._alloc_msi),
+        ):
+            if kind not in kinds:
+                continue
+            try:
+                count = self._check_count(function, least, min(most, room), spread)
+                return alloc(function, least, count, spread)
+            except OSError as error:
+                refused = error
+        if "intx" in kinds and least == 1 and function.gsi:
+            return [self._gsis.register(function.gsi)]
+        raise refused
+
     def alloc_msix(
         self, function: PciFunction, count: int, spread: Spread | None = None
     ) -> list[IrqDesc]:
-        """Make count MSI-X interrupts.
+        """Make exactly count MSI-X interrupts; the errors of alloc_irq_vectors()."""
+        return self.alloc_irq_vectors(function, count, count, kinds=("msix",), spread=spread)
 
-        EINVAL  messages are switched off
-        ENOSPC  managed vectors do not fit; then none is made
+    def alloc_msi(self, function: PciFunction, count: int) -> list[IrqDesc]:
+        """Make exactly count MSI interrupts; the errors of alloc_irq_vectors()."""
+        return self.alloc_irq_vectors(function, count, count, kinds=("msi",))
+
+    def _check_count(
+        self, function: PciFunction, least: int, most: int, spread: Spread | None
+    ) -> int:
+        """How many to try.
+
+        irq_calc_affinity_vectors() spares CPUs that are not there, but for drivers like NVMe's
+        that compute their sets themselves; those ask for an exact number here.
         """
-        self._check_messages()
+        if not self.has_messages:
+            raise OSError(errno.EINVAL, "pci=nomsi: there are no message signalled interrupts")
+        if function.msix is not None or function.msi is not None:
+            raise OSError(errno.EINVAL, f"{function.bdf} has its interrupts already")
+        if spread is not None and least < most:
+            reserved = spread.pre + spread.post
+            cpus = self._kernel.possible.bit_count()
+            most = reserved + min(cpus, most - reserved) if reserved <= least else 0
+        if most < least:
+            raise OSError(errno.ENOSPC, f"{function.bdf} has {most} interrupts, not {least}")
+        return most
+
+    def _alloc_msix(
+        self, function: PciFunction, _least: int, count: int, spread: Spread | None
+    ) -> list[IrqDesc]:
         function.msix = table = MsixTable(self._bus, count, requester=requester_id(function.bdf))
         descs = self._alloc(function, "MSIX", list(table.entries), spread)
         table.set_enabled(True)
         return descs
 
-    def alloc_msi(self, function: PciFunction, count: int) -> list[IrqDesc]:
-        """Make count MSI interrupts: a power of two, at most 32; only 1 without remapping.
-
-        EINVAL  messages are switched off
-        ENOSPC  more than one
-        """
-        self._check_messages()
-        if count != 1:
-            raise OSError(errno.ENOSPC, "more than one MSI needs interrupt remapping")
+    def _alloc_msi(
+        self, function: PciFunction, least: int, count: int, spread: Spread | None
+    ) -> list[IrqDesc]:
+        """Neighbouring vectors are for neighbouring entries of a remapping unit only."""
+        if self.ir is None and count > 1:
+            if least > 1:
+                raise OSError(errno.ENOSPC, "more than one MSI needs interrupt remapping")
+            count = 1
         function.msi = capability = MsiCapability(
-            self._bus, count, requester=requester_id(function.bdf), maskable=True
+            self._bus,
+            1 << (count - 1).bit_length(),
+            requester=requester_id(function.bdf),
+            maskable=function.msi_maskable,
         )
-        descs = self._alloc(function, "MSI", list(capability.entries), None)
+        descs = self._alloc(function, "MSI", capability.entries[:count], spread)
         capability.set_enabled(True)
         function.irq = descs[0].irq
         return descs
@@ -144,10 +210,6 @@ class PciBus:
             self._lost_of_freed["pending at a message that went"] += entry.pending
         function.msi = function.msix = None
         function.irq = self._gsis.register(function.gsi).irq if function.gsi else 0
-
-    def _check_messages(self) -> None:
-        if not self.has_messages:
-            raise OSError(errno.EINVAL, "pci=nomsi: there are no message signalled interrupts")
 
     def _alloc(
         self,
