@@ -71,9 +71,17 @@ class Programs:
         return self._kernel.timeline.now_ns + self._chance.exponential_ns(max(mean_ns, 1))
 
     def _begin(self, cpu: CpuId) -> None:
-        """A CPU is there: programs will run on it, and the kernel's own timer."""
+        """A CPU is there: programs will run on it, and the kernel's own timer.
+
+        Neither does on an isolated CPU: nobody moves a program there, and vmstat_shepherd() and
+        its kind pass it over, as they do a CPU that shall not tick.
+        """
+        if self._kernel.isolated >> cpu & 1:
+            return
         if self._user > 0:
             self._alarms[cpu].set(self._sleep_end_ns())
+        if self._kernel.nohz_full >> cpu & 1:
+            return
         # About once a second, but not at the same time on all CPUs.
         first = self._kernel.jiffies + 1 + self._chance.random.randrange(self._kernel.hz)
         self._pc.timers.mod_timer(self._housekeeping[cpu], first, cpu)

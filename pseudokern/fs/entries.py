@@ -234,6 +234,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         ),
     ),
     Entry("proc/sys/kernel/printk", 0o644, sysctl_printk.show_printk, sysctl_printk.store_printk),
+    Entry(
+        "proc/sys/kernel/printk_devkmsg",
+        0o644,
+        sysctl_printk.show_devkmsg,
+        sysctl_printk.store_devkmsg,
+    ),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
     *_sysctls("panic", "panic_on_oops", "panic_on_warn"),
     Entry(

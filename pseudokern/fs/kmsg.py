@@ -10,7 +10,9 @@ An open file has its own position in the log, whatever offset a read has. FUSE d
 program seeks with SEEK_SET; that it is back at the start shows at its next read, unless it has
 read nothing yet. O_NONBLOCK counts as it was given to open(2).
 
-printk_devkmsg is "on", as systemd sets it: what programs write is not rate-limited.
+printk_devkmsg is "on", as systemd sets it: what programs write is not rate-limited. The boot
+parameter printk.devkmsg=off keeps everybody away, ratelimit lets ten records in five seconds
+through from each open file, and either cannot be changed later.
 """
 
 import errno
@@ -20,7 +22,8 @@ import select
 from collections.abc import Callable
 
 from pseudokern.fs.open_file import OpenFile, Opening
-from pseudokern.kernel.printk import RECORD_MAX, Facility, Level, Record, decoded, encoded
+from pseudokern.kernel.printk import RECORD_MAX, Devkmsg, Facility, Level, Record, decoded, encoded
+from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.machine.machine import Machine
 from pseudokern.sim.completion import Completion
 
@@ -34,16 +37,19 @@ _PREFIX = re.compile(rb"<([0-9]*)>")
 class KmsgFile(OpenFile):
     """One open /dev/kmsg.
 
-    EPERM  only root may read it: dmesg_restrict is 1
+    EPERM  only root may read it: dmesg_restrict is 1; nobody may open it: printk.devkmsg=off
     """
 
     def __init__(self, machine: Machine, opening: Opening) -> None:
+        if machine.kernel.log.devkmsg is Devkmsg.OFF:
+            raise OSError(errno.EPERM, "dev/kmsg: printk_devkmsg is off")
         if opening.flags & os.O_ACCMODE != os.O_WRONLY and not opening.by_root:
             raise OSError(errno.EPERM, "dev/kmsg: only root may read it")
         self._log = machine.kernel.log
         self._blocks = not opening.flags & os.O_NONBLOCK
         self._next = self._log.first_sequence
         self._has_read = False
+        self._limit = RateLimit(self._log, "kmsg")
 
     def read(self, size: int, offset: int) -> bytes | Completion:
         """The next record.
@@ -69,6 +75,8 @@ class KmsgFile(OpenFile):
         """
         if len(data) > RECORD_MAX:
             raise OSError(errno.EINVAL, f"dev/kmsg: {len(data)} bytes, at most {RECORD_MAX}")
+        if self._log.devkmsg is Devkmsg.RATELIMIT and not self._limit.allows():
+            return len(data)
         level, facility = self._log.default_level, int(Facility.USER)
         prefix = _PREFIX.match(data)
         if prefix is not None:

@@ -10,6 +10,7 @@ from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.irq.flags import ChipFlag, IrqData
 from pseudokern.irq.manage import (
     irq_do_set_affinity,
+    irq_set_affinity,
     irq_shutdown_and_deactivate,
     irq_startup_managed,
 )
@@ -41,11 +42,18 @@ def irq_migrate_all_off_this_cpu(
 
 
 def irq_affinity_online_cpu(table: IrqTable, cpu: CpuId) -> None:
-    """Start the managed interrupts that had no CPU until this one came."""
+    """Start the managed interrupts that had no CPU until this one came.
+
+    One that had to go to a CPU of isolcpus=managed_irq goes here, if this is none;
+    hk_should_isolate().
+    """
+    isolated = table.kernel.isolated_managed_irq
     for desc in table:
         if desc.is_managed and desc.actions and desc.affinity >> cpu & 1:
             if desc.dstate & IrqData.MANAGED_SHUTDOWN:
                 irq_startup_managed(desc)
+            elif desc.effective_affinity & isolated and not isolated >> cpu & 1:
+                irq_set_affinity(desc, desc.affinity)
             desc.changed()
 
 

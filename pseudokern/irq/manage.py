@@ -137,8 +137,15 @@ def irq_affinity_shown(desc: IrqDesc) -> CpuMask:
 
 
 def irq_do_set_affinity(desc: IrqDesc, mask: CpuMask) -> None:
-    """Have the chip route to the online CPUs of mask; then mask is the affinity."""
-    desc.chip.set_affinity(desc, mask & desc.table.kernel.online)
+    """Have the chip route to the online CPUs of mask; then mask is the affinity.
+
+    A managed line stays off the CPUs of isolcpus=managed_irq if another of mask is online.
+    """
+    kernel = desc.table.kernel
+    wanted = mask & kernel.online
+    if desc.is_managed:
+        wanted = wanted & ~kernel.isolated_managed_irq or wanted
+    desc.chip.set_affinity(desc, wanted)
     desc.affinity = mask
 
 

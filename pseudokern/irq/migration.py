@@ -8,6 +8,7 @@ import errno
 from pseudokern.irq.chip import mask_irq, unmask_irq
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData
+from pseudokern.irq.manage import irq_do_set_affinity
 
 
 def irq_move_irq(desc: IrqDesc) -> None:
@@ -28,15 +29,12 @@ def irq_move_masked_irq(desc: IrqDesc) -> None:
     A mask without online CPU is forgotten; a move that is too early stays pending.
     """
     desc.dstate &= ~IrqData.SETAFFINITY_PENDING
-    target = desc.pending_mask & desc.table.kernel.online
-    if target:
+    if desc.pending_mask & desc.table.kernel.online:
         try:
-            desc.chip.set_affinity(desc, target)
+            irq_do_set_affinity(desc, desc.pending_mask)
         except OSError as error:
             if error.errno == errno.EBUSY:
                 desc.dstate |= IrqData.SETAFFINITY_PENDING
                 return
-        else:
-            desc.affinity = desc.pending_mask
     desc.pending_mask = 0
     desc.changed()

@@ -39,6 +39,9 @@ class Kernel:
 
     nr_cpu_ids  CPU numbers are 0 to nr_cpu_ids - 1, all of them possible
     hz          ticks a second
+    isolated    isolcpus=: no program runs there unless it is told to, and no house is kept
+    isolated_managed_irq  isolcpus=managed_irq: managed interrupts go elsewhere if they can
+    nohz_full   nohz_full=: these CPUs do not tick while one program runs
     node_of     NUMA node of a CPU
     behaviour   in what this kernel differs from others
     release, hardware_name  what reports in the log call the kernel and the machine
@@ -78,6 +81,9 @@ class Kernel:
         self.possible: CpuMask = (1 << nr_cpu_ids) - 1
         self.present: CpuMask = self.possible
         self.online = online
+        self.isolated: CpuMask = 0
+        self.isolated_managed_irq: CpuMask = 0
+        self.nohz_full: CpuMask = 0
         self.hz = hz
         self.tick_period_ns = NS_PER_S // hz
         self.cost = cost

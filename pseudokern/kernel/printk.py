@@ -11,7 +11,7 @@ Not modelled: consoles, and syslog(2) with its "clear".
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 LOG_BUF_LEN = 1 << 17  # CONFIG_LOG_BUF_SHIFT=17, as most distributions have it
@@ -33,6 +33,14 @@ class Level(IntEnum):
     NOTICE = 5
     INFO = 6
     DEBUG = 7
+
+
+class Devkmsg(StrEnum):
+    """/proc/sys/kernel/printk_devkmsg."""
+
+    ON = "on"
+    OFF = "off"
+    RATELIMIT = "ratelimit"
 
 
 class Facility(IntEnum):
@@ -81,6 +89,8 @@ class KernelLog:
     log[sequence]  a record that is still there
     loglevels      what /proc/sys/kernel/printk shows: the console's level, the one of a text
                    without a level, the lowest and the usual one for the console
+    devkmsg        what programs may write to /dev/kmsg; Linux says ratelimit until systemd says on
+    devkmsg_fixed  printk.devkmsg= has decided that for good
     """
 
     def __init__(self, now_ns: Callable[[], int], size: int = LOG_BUF_LEN) -> None:
@@ -88,6 +98,8 @@ class KernelLog:
         self.loglevels = [7, int(Level.WARNING), 1, 7]
         self.first_sequence = 0
         self.next_sequence = 0
+        self.devkmsg = Devkmsg.ON
+        self.devkmsg_fixed = False
         self._size = size
         self._used = 0
         self._records: deque[Record] = deque()
@@ -103,6 +115,16 @@ class KernelLog:
     @property
     def default_level(self) -> Level:
         return Level(self.loglevels[1] & 7)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the ring."""
+        return self._size
+
+    @property
+    def used(self) -> int:
+        """Bytes of the records in it."""
+        return self._used
 
     def grow(self, size: int) -> None:
         """log_buf_len=: make the ring so many bytes, rounded up to a power of two, or more."""

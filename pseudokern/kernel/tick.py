@@ -1,7 +1,9 @@
 """Tick while a CPU works, and let it sleep while it does not.
 
-Follows kernel/time/tick-sched.c with CONFIG_NO_HZ_IDLE: a busy CPU is interrupted HZ times a
-second, an idle one when its next timer is due and not before. What the tick raises follows
+Follows kernel/time/tick-sched.c with CONFIG_NO_HZ_FULL: a busy CPU is interrupted HZ times a
+second, an idle one when its next timer is due and not before. A CPU of nohz_full= is left alone
+while it is busy, too, because one program at a time runs on it; then the boot CPU, which keeps the
+time for all, always ticks. What the tick raises follows
 scheduler_tick() (SCHED, when a balance is due), run_local_timers() (TIMER, when one expired) and
 rcu_sched_clock_irq() (RCU, when the CPU has a quiescent state to report).
 """
@@ -14,6 +16,7 @@ from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.kernel.timer import NEVER, TimerWheel
 
+TIMEKEEPER = CpuId(0)
 BUSY_FACTOR = 16  # a busy CPU balances so many times less often
 
 ProgramEvent = Callable[[CpuId, int], None]
@@ -46,19 +49,33 @@ class Ticks:
             interval = max(1, interval_ns // self._kernel.tick_period_ns)
             self._next_balance[this.cpu] = jiffies + interval * (1 if this.is_idle else BUSY_FACTOR)
         # An idle CPU's next tick is known when the softirq has called what is due.
-        if not (timers_due and this.is_idle):
+        if not timers_due or self._keeps_ticking(this.cpu):
             self._set_next(this.cpu)
 
     def leave_idle(self, this: PerCpu) -> None:
         """A program begins to run: the tick goes on."""
+        if not self._keeps_ticking(this.cpu):
+            return
         self._program(this.cpu, self._next_tick_ns())
 
+    def keep_time(self) -> None:
+        """Begin to tick on the boot CPU and never stop, for the CPUs that do not."""
+        self._set_next(TIMEKEEPER)
+
+    def _keeps_ticking(self, cpu: CpuId) -> bool:
+        if nohz_full := self._kernel.nohz_full:
+            if cpu == TIMEKEEPER:
+                return True
+            if nohz_full >> cpu & 1:
+                return False
+        return not self._kernel.cpus[cpu].is_idle
+
     def _reprogram(self, cpu: CpuId) -> None:
-        if self._kernel.cpus[cpu].is_idle:
+        if not self._keeps_ticking(cpu):
             self._set_next(cpu)
 
     def _set_next(self, cpu: CpuId) -> None:
-        if not self._kernel.cpus[cpu].is_idle:
+        if self._keeps_ticking(cpu):
             self._program(cpu, self._next_tick_ns())
             return
         expires = self._timers.next_expiry(cpu)

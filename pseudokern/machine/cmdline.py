@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpulist_parse, first_cpu
+from pseudokern.kernel.printk import Devkmsg, Level
 from pseudokern.machine.topology import Topology
 
 BOOT_CPU: CpuMask = 1
@@ -36,6 +37,14 @@ INTREMAP_OPTIONS = ("nosid", "no_x2apic_optout", "nopost", "posted_msi")
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 _INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
+
+
+class Complaint(NamedTuple):
+    """A line for the kernel log; an early one comes before the CPUs are counted."""
+
+    text: str
+    level: Level = Level.WARNING
+    early: bool = False
 
 
 class BootParameters(NamedTuple):
@@ -119,7 +128,13 @@ class BootParameters(NamedTuple):
     others: tuple[str, ...] = ()
     """Words for other parts of the kernel, or for init."""
 
-    complaints: tuple[str, ...] = ()
+    ignore_loglevel: bool = False
+    """Every record goes to the console; ignore_loglevel_setup()."""
+
+    devkmsg: Devkmsg | None = None
+    """printk.devkmsg=on, off or ratelimit: what programs may write; None leaves it to systemd."""
+
+    complaints: tuple[Complaint, ...] = ()
     """Lines for the kernel log."""
 
 
@@ -132,6 +147,10 @@ def parse_cmdline(text: str, board: Topology) -> BootParameters:
     topology = booted(board, parameters)
     for name, value in words:
         parameters = _read_late(parameters, name, value, topology)
+    nohz_full = parameters.nohz_full or 0
+    if nohz_full & BOOT_CPU:
+        text = "NO_HZ: Clearing 0 from nohz_full range for timekeeping"
+        return _complain(parameters._replace(nohz_full=nohz_full & ~BOOT_CPU), text)
     return parameters
 
 
@@ -177,11 +196,8 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         case "pci":
             nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
             return parameters._replace(nomsi=nomsi)
-        case "log_buf_len":
-            return parameters._replace(log_buf_len=_memparse(value))
-        case "loglevel":
-            level = _get_option(value)
-            return parameters if level is None else parameters._replace(console_loglevel=level)
+        case "log_buf_len" | "ignore_loglevel" | "loglevel" | "printk.devkmsg":
+            return _read_log(parameters, plain, value)
         case "panic" | "oops" | "nmi_watchdog" | "watchdog_thresh":
             return _read_failure(parameters, plain, value or "")
         case _ if plain in _WITH_CPU_LISTS:
@@ -237,6 +253,34 @@ def _read_failure(parameters: BootParameters, name: str, value: str) -> BootPara
     return parameters
 
 
+def _read_log(parameters: BootParameters, name: str, value: str | None) -> BootParameters:
+    """How much the kernel log holds, and who sees what of it."""
+    match name:
+        case "log_buf_len":
+            return parameters._replace(log_buf_len=_memparse(value))
+        case "loglevel":
+            level = _get_option(value)
+            if level is None:
+                return _complain(parameters, "Malformed early option 'loglevel'", early=True)
+            return parameters._replace(console_loglevel=level)
+        case "ignore_loglevel":
+            text = "printk: debug: ignoring loglevel setting."
+            parameters = _complain(parameters, text, Level.INFO, early=True)
+            return parameters._replace(ignore_loglevel=True)
+    return _devkmsg(parameters, value)
+
+
+def _devkmsg(parameters: BootParameters, value: str | None) -> BootParameters:
+    """By what the value begins with; control_devkmsg() and __control_devkmsg()."""
+    found = [each for each in Devkmsg if (value or "").startswith(each.value)]
+    if value is None:
+        return parameters
+    if not found:
+        text = f"printk: invalid option string {value}"
+        return _complain(parameters, text)
+    return parameters._replace(devkmsg=found[0])
+
+
 def _irqaffinity(value: str, topology: Topology) -> CpuMask:
     """What stands before a mistake counts, and the boot CPU always does."""
     mask = BOOT_CPU
@@ -258,7 +302,8 @@ def _isolcpus(parameters: BootParameters, value: str, topology: Topology) -> Boo
         elif not flag.replace("_", "a").isalpha():
             return _complain(parameters, f"isolcpus: Invalid flag {flag}")
         else:
-            parameters = _complain(parameters, f"isolcpus: Skipped unknown flag {flag}")
+            text = f"isolcpus: Skipped unknown flag {flag}"
+            parameters = _complain(parameters, text, Level.INFO)
     return _isolate(parameters, value, topology, frozenset(flags or {"domain"}))
 
 
@@ -293,8 +338,11 @@ def _isolate(
     )
 
 
-def _complain(parameters: BootParameters, line: str) -> BootParameters:
-    return parameters._replace(complaints=(*parameters.complaints, line))
+def _complain(
+    parameters: BootParameters, text: str, level: Level = Level.WARNING, *, early: bool = False
+) -> BootParameters:
+    complaint = Complaint(text, level, early)
+    return parameters._replace(complaints=(*parameters.complaints, complaint))
 
 
 def _get_option(value: str | None) -> int | None:

@@ -12,6 +12,7 @@ from pseudokern.kernel.behaviour import BEHAVIOURS
 from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
+from pseudokern.machine import boot_log
 from pseudokern.machine.description import Description
 from pseudokern.sim.clock import Clock
 from pseudokern.sim.completion import Completion
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from pseudokern.x86.dmar import Iommu
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
-FIXUP_TEXTS = (
-    (),
-    ("Misrouted IRQ fixup support enabled.", "This may impact system performance."),
-    (
-        "Misrouted IRQ fixup and polling support enabled",
-        "This may significantly impact system performance",
-    ),
-)
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
 EVENTS_AT_ONCE = 100_000
 
@@ -56,6 +49,7 @@ class Machine:
             node_of=topology.node_of,
             behaviour=BEHAVIOURS[description.kernel],
         )
+        self._print_banner()
         self.pc = Pc(
             self.kernel,
             apic_ids=[ApicId(topology.apic_id(CpuId(n))) for n in range(topology.nr_cpu_ids)],
@@ -76,8 +70,9 @@ class Machine:
         self._boot()
 
     def _boot(self) -> None:
-        self._print_banner()
         self._set_boot_parameters()
+        boot_log.print_ticks(self.kernel)
+        boot_log.print_smp(self.kernel, self.description)
         for entry in self.description.devices:
             driver = find_driver(entry.driver, self.description.base_dir)
             self.devices.append(driver(self.pc, entry.name, entry.options))
@@ -109,17 +104,19 @@ class Machine:
         self.clock.stop()
 
     def _set_boot_parameters(self) -> None:
-        parameters, irqs, log = self.description.parameters, self.irqs, self.kernel.log
+        parameters, irqs = self.description.parameters, self.irqs
         irqs.force_irqthreads = parameters.threadirqs
         irqs.noirqdebug = parameters.noirqdebug
         irqs.irqfixup = parameters.irqfixup
         self.kernel.panic_on_oops = int(parameters.panic_on_oops)
         self.kernel.panic_timeout_s = parameters.panic_timeout_s
         self.pc.pci.has_messages = not parameters.nomsi
-        if parameters.noirqdebug:
-            log.printk(Level.INFO, "IRQ lockup detection disabled")
-        for line in FIXUP_TEXTS[parameters.irqfixup]:
-            log.printk(Level.WARNING, line)
+        kernel = self.kernel
+        kernel.isolated = parameters.isolated
+        kernel.isolated_managed_irq = parameters.isolated_managed_irq
+        kernel.nohz_full = parameters.nohz_full or 0
+        if kernel.nohz_full:
+            self.pc.apic_timers.ticks.keep_time()
 
     def _probe(self, *, before_proc: bool) -> None:
         for device in self.devices:
@@ -146,12 +143,11 @@ class Machine:
         description = self.description
         self.kernel.release = f"{description.kernel}.0-pseudokern"
         self.kernel.hardware_name = f"pseudokern {description.name}"
-        self.kernel.log.grow(description.parameters.log_buf_len)
-        self.kernel.log.loglevels[0] = description.parameters.console_loglevel
-        self.kernel.log.printk(Level.NOTICE, f"Linux version {self.kernel.release}")
-        self.kernel.log.printk(Level.NOTICE, f"Kernel command line: {description.cmdline}")
-        for complaint in description.parameters.complaints:
-            self.kernel.log.printk(Level.WARNING, complaint)
+        log, parameters = self.kernel.log, description.parameters
+        log.loglevels[0] = parameters.console_loglevel
+        if parameters.devkmsg is not None:
+            log.devkmsg, log.devkmsg_fixed = parameters.devkmsg, True
+        boot_log.print_setup(self.kernel, description)
 
 
 def _iommu(description: Description) -> "Iommu | None":

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pseudokern.fs.attributes import Caller
 from pseudokern.fs.kmsg import KmsgFile
 from pseudokern.fs.open_file import Opening
 from pseudokern.kernel.printk import DevInfo, KernelLog, Level
@@ -207,3 +208,30 @@ def test_only_root_may_read(kmsg):
     with fails_with(errno.EPERM):
         kmsg(os.O_RDONLY, by_root=False)
     kmsg(os.O_WRONLY, by_root=False)
+
+
+def test_devkmsg_off_keeps_everybody_away_for_good(boot):
+    files = boot("laptop", cmdline="printk.devkmsg=off")
+    with pytest.raises(PermissionError):
+        files.write("/dev/kmsg", "hello\n")
+    assert files.read("/proc/sys/kernel/printk_devkmsg") == b"off\n"
+    with pytest.raises(OSError, match="boot parameter"):
+        files.write("/proc/sys/kernel/printk_devkmsg", "on\n")
+
+
+def test_devkmsg_ratelimit_takes_ten_records_of_an_open_file(boot):
+    files = boot("laptop", cmdline="printk.devkmsg=ratelimit")
+    file = files.tree.open("/dev/kmsg", os.O_WRONLY, Caller(0, 0, 1))
+    for number in range(15):
+        assert file.write(b"line %d\n" % number, 0)
+    log = [record.text for record in files.machine.kernel.log]
+    assert "line 9" in log
+    assert "line 10" not in log
+
+
+def test_devkmsg_can_be_changed_unless_the_command_line_has(boot):
+    files = boot("laptop")
+    files.write("/proc/sys/kernel/printk_devkmsg", "ratelimit\n")
+    assert files.read("/proc/sys/kernel/printk_devkmsg") == b"ratelimit\n"
+    with pytest.raises(OSError, match="on, off or ratelimit"):
+        files.write("/proc/sys/kernel/printk_devkmsg", "maybe\n")

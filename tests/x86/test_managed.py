@@ -113,3 +113,25 @@ def test_users_may_not_move_managed_lines_nor_those_of_the_8259(pc):
 def test_a_managed_function_of_many_queues_spreads_over_nodes_and_cores():
     pc = new_pc(8, node_of=lambda cpu: cpu // 4, siblings_of=lambda cpu: 0b11 << (cpu & ~1))
     assert masks(msix_lines(pc, 4, spread=Spread())) == [0x30, 0xC0, 0x03, 0x0C]
+
+
+def test_a_managed_line_stays_off_isolated_cpus_if_its_mask_has_another(pc):
+    pc.kernel.isolated_managed_irq = 0b1110
+    lines = msix_lines(pc, 2, spread=Spread())
+    requested(lines, 0)
+    assert masks(lines) == [0b0011, 0b1100]
+    assert [line.cpu for line in lines] == [0, 3]
+
+
+def test_a_managed_line_leaves_an_isolated_cpu_when_a_housekeeping_one_comes_back(pc):
+    pc.kernel.isolated_managed_irq = 0b1000
+    line = msix_lines(pc, 2, spread=Spread())[1]
+    line.request()
+    assert line.cpu == 2
+
+    pc.hotplug.down(2)
+    assert line.cpu == 3
+
+    pc.hotplug.up(2)
+    line.signal()
+    assert line.cpu == 2
