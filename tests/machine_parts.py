@@ -1,13 +1,18 @@
 """Small PCs of real parts, and devices that do nothing but interrupt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pseudokern.hw.line import IntxLine
 from pseudokern.hw.pci import Bdf, PciFunction
 from pseudokern.hw.vector import ApicId
-from pseudokern.irq.desc import Irq, IrqDesc
+from pseudokern.irq.chip import handle_simple_irq
+from pseudokern.irq.desc import FlowHandler, Irq, IrqDesc
+from pseudokern.irq.domain import IrqDomain
 from pseudokern.irq.flags import Irqf, IrqReturn, IrqState
+from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.request import free_irq, request_irq
+from pseudokern.kernel.behaviour import BEHAVIOURS
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel
@@ -37,9 +42,10 @@ def new_pc(
     ioapics: int = 1,
     has_pic: bool = True,
     iommu: Iommu | None = None,
+    kernel: str = "6.12",
 ) -> Pc:
     """A PC without devices and without load; its time stands at 0."""
-    kernel = Kernel(
+    parts = Kernel(
         timeline=Timeline(),
         seed=seed,
         nr_cpu_ids=cpus,
@@ -47,9 +53,10 @@ def new_pc(
         hz=HZ,
         cost=cost or CostModel(),
         node_of=node_of,
+        behaviour=BEHAVIOURS[kernel],
     )
     pc = Pc(
-        kernel,
+        parts,
         apic_ids=[ApicId(n) for n in range(cpus)],
         ioapics=ioapics,
         has_pic=has_pic,
@@ -213,6 +220,29 @@ def intx_lines(pc: Pc, count: int = 1, gsi: int = GSI) -> list[LevelLine]:
     """Devices that share one INTx wire; none has requested it."""
     desc = pc.gsis.register(gsi)
     return [LevelLine(pc, desc, pc.gsis.intx_line(gsi)) for _ in range(count)]
+
+
+def software_line(
+    pc: Pc,
+    chip: IrqChip,
+    flow: FlowHandler = handle_simple_irq,
+    *,
+    settings: int = 0,
+    name: str = "soft",
+) -> IrqDesc:
+    """A line of a controller that exists in software only."""
+    [desc] = pc.irqs.alloc_descs(1, node=-1)
+    IrqDomain(name).associate(desc, 0, chip, None, flow, "")
+    desc.settings |= settings
+    return desc
+
+
+@contextmanager
+def on_cpu(pc: Pc, cpu: int) -> Iterator[None]:
+    """Be code that runs on cpu."""
+    outer, pc.kernel.this = pc.kernel.this, pc.kernel.cpus[cpu]
+    yield
+    pc.kernel.this = outer
 
 
 def requested(lines: Sequence[TestLine], flags: int = Irqf.SHARED) -> None:

@@ -87,6 +87,8 @@ def _store(machine: Machine, data: bytes, desc: IrqDesc, parse: Parser) -> None:
         number = errno.EPERM if profile.fixed_modes else errno.EIO
         raise OSError(number, f"interrupt {desc.irq} cannot be moved from outside")
     mask = parse(data, machine.kernel.nr_cpu_ids)
+    if not mask & machine.kernel.online:
+        raise OSError(errno.EINVAL, f"smp_affinity {data!r}: no online CPU")
     irq_set_affinity(desc, mask)
 
 

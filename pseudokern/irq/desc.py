@@ -14,11 +14,12 @@ from pseudokern.irq.flags import IrqData, IrqState, Trigger
 from pseudokern.irq.irqchip import IrqChip, NoChip
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
-from pseudokern.kernel.kthread import KThreads
+from pseudokern.kernel.kthread import KEvent, KThreads
 from pseudokern.kernel.printk import Level
 
 if TYPE_CHECKING:
     from pseudokern.irq.domain import IrqDomain
+    from pseudokern.irq.notify import AffinityNotifier
 
 Irq = NewType("Irq", int)
 FlowHandler = Callable[["IrqDesc"], None]
@@ -68,6 +69,8 @@ class IrqDesc:
     threads_oneshot  bits of the actions whose threads keep a ONESHOT line masked
     threads_active   thread runs that are asked for or going on
     threads_handled  thread runs that handled something
+    notifier       who is told when the affinity changes
+    percpu_enabled  the CPUs that have enabled their own part of a per-CPU line
     parent         of a nested line: the one whose thread calls its handlers
     last_unhandled  jiffies of the last interrupt that nobody handled
     """
@@ -75,9 +78,10 @@ class IrqDesc:
     __slots__ = (
         "_kstat", "_total", "actions", "affinity", "affinity_hint", "chip", "chip_data", "depth",
         "domain", "dstate", "effective_affinity", "flow_name", "fast_counts", "handle_irq", "hwirq",
-        "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node", "parent",
-        "pending_mask", "proc_mode", "settings", "table", "threads_active", "threads_handled",
-        "threads_handled_last", "threads_oneshot", "trigger", "wake_depth",
+        "irq", "irq_count", "irqs_unhandled", "istate", "last_unhandled", "node",
+        "notifier", "parent", "pending_mask", "percpu_enabled", "proc_mode", "settings", "table",
+        "threads_active", "threads_handled", "threads_handled_last", "threads_oneshot", "trigger",
+        "wake_depth",
     )  # fmt: skip
 
     def __init__(self, table: "IrqTable", irq: Irq, node: int, affinity: CpuMask) -> None:
@@ -88,6 +92,8 @@ class IrqDesc:
         self.chip_data: object = None
         self.domain: IrqDomain | None = None
         self.parent: IrqDesc | None = None
+        self.percpu_enabled: CpuMask = 0
+        self.notifier: AffinityNotifier | None = None
         self.hwirq = 0
         self.handle_irq: FlowHandler = handle_bad_irq
         self.flow_name = ""
@@ -181,6 +187,7 @@ class IrqTable:
     start_polling, poll_others  what poll.py does
     has_proc    /proc/irq is there; what was requested before it has no directory of its own
     bad_answers_to_report  how many impossible answers of handlers the log still takes
+    thread_waiters  who waits until no thread of a line runs
     lost        interrupts that ended here without a handler, by place
     generation  changes when a descriptor or a handler comes or goes
     gsi_top  the first number that belongs to no pin
@@ -202,6 +209,7 @@ class IrqTable:
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
         self.resend: Callable[[IrqDesc], None] = lambda _desc: None
         self.cancel_resend: Callable[[IrqDesc], None] = lambda _desc: None
+        self.thread_waiters: dict[IrqDesc, list[KEvent]] = {}
         self.lost: Counter[str] = Counter()
         self.bad_answers_to_report = BAD_ANSWERS_REPORTED
         self.generation = 0

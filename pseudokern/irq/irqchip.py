@@ -63,6 +63,19 @@ class IrqChip:
         if not self.flags & ChipFlag.SKIP_SET_WAKE:
             raise OSError(errno.ENXIO, f"{self.name} cannot wake the machine")
 
+    def request_resources(self, desc: "IrqDesc") -> None:
+        """The line gets its first handler: take what it needs. Any errno refuses the request."""
+
+    def release_resources(self, desc: "IrqDesc") -> None:
+        """The last handler went."""
+
+    def nmi_setup(self, desc: "IrqDesc") -> None:
+        """Deliver the line as an NMI, for a chip that SUPPORTS_NMI. EINVAL: it cannot."""
+        raise OSError(errno.EINVAL, f"{self.name} cannot deliver an NMI")
+
+    def nmi_teardown(self, desc: "IrqDesc") -> None:
+        """Deliver it as any interrupt again."""
+
     def retrigger(self, desc: "IrqDesc") -> bool:
         """Make the interrupt happen again in hardware; False if the chip cannot."""
         return False

@@ -7,6 +7,7 @@ Wake-ups do not queue: however many primaries ask before the thread runs, it run
 line stays masked until the last of its threads is done.
 """
 
+from collections.abc import Generator
 from inspect import isawaitable
 
 from pseudokern.irq.action import IrqAction, ThreadFunction
@@ -88,7 +89,31 @@ class IrqThread:
                 self._action.secondary.wake()
         finally:
             finalize_oneshot(desc, self._action, run_again=self.requested)
-            desc.threads_active -= 1
+            thread_done(desc)
+
+
+class Quiet:
+    """Await this to wait until no thread of the line runs. Handlers never run while one waits."""
+
+    __slots__ = ("_desc",)
+
+    def __init__(self, desc: IrqDesc) -> None:
+        self._desc = desc
+
+    def __await__(self) -> Generator[KEvent, None, None]:
+        waiters = self._desc.table.thread_waiters
+        while self._desc.threads_active:
+            event = KEvent()
+            waiters.setdefault(self._desc, []).append(event)
+            yield from event.__await__()
+
+
+def thread_done(desc: IrqDesc) -> None:
+    """A run of a thread is over; wake_threads_waitq()."""
+    desc.threads_active -= 1
+    if not desc.threads_active:
+        for event in desc.table.thread_waiters.pop(desc, ()):
+            event.set()
 
 
 def finalize_oneshot(desc: IrqDesc, action: IrqAction, *, run_again: bool) -> None:

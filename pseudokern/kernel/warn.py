@@ -38,6 +38,8 @@ def dump_stack(kernel: "Kernel") -> None:
 def warn(kernel: "Kernel", place: str, text: str, trace: list[str] | None = None) -> None:
     """WARN(1, text) at place, a file and line of Linux: the text, and how the kernel got here.
 
+    text   "" for WARN_ON(), which has none
+
     trace  the way to it, where that is not the present one
 
     The kernel is tainted from then on, as the next report says.
@@ -45,7 +47,8 @@ def warn(kernel: "Kernel", place: str, text: str, trace: list[str] | None = None
     where, *callers = trace or call_trace() or [symbol("unknown", "")]
     cpu, pid = this_cpu(kernel).cpu, task_of(kernel)[0]
     _pr_warn(kernel, "------------[ cut here ]------------")
-    _pr_warn(kernel, text)
+    if text:
+        _pr_warn(kernel, text)
     _pr_warn(kernel, f"WARNING: CPU: {cpu} PID: {pid} at {place} {where}")
     print_modules(kernel)
     print_info(kernel)
