@@ -111,7 +111,7 @@ class Kernel:
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
-        self.softirqs = Softirqs(timeline, self.cpus, cost.softirq_ns)
+        self.softirqs = Softirqs(self, timeline, self.cpus, cost.softirq_ns)
         self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)
         self._agenda: Agenda | None = None

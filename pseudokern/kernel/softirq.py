@@ -10,6 +10,7 @@ another run as soon as the last one's time is over.
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
+from typing import Protocol
 
 from pseudokern.kernel.percpu import NR_SOFTIRQS, PerCpu
 from pseudokern.sim.alarm import Alarm
@@ -44,10 +45,19 @@ def _numbers(pending: int) -> tuple[int, ...]:
     return tuple(number for number in range(NR_SOFTIRQS) if pending >> number & 1)
 
 
+class Runs(Protocol):
+    """Who knows which CPU it is that runs now: the kernel."""
+
+    this: PerCpu
+
+
 class Softirqs:
     """The ten actions, and their execution on each CPU."""
 
-    def __init__(self, timeline: Timeline, cpus: list[PerCpu], softirq_ns: int) -> None:
+    def __init__(
+        self, kernel: Runs, timeline: Timeline, cpus: list[PerCpu], softirq_ns: int
+    ) -> None:
+        self._kernel = kernel
         self._softirq_ns = softirq_ns
         self._actions: list[Action] = [self._nothing] * NR_SOFTIRQS
         self._alarms = [Alarm(timeline, self._resume(this, timeline)) for this in cpus]
@@ -107,9 +117,16 @@ class Softirqs:
         self.run_ended(this, now_ns, end_ns)
 
     def _resume(self, this: PerCpu, timeline: Timeline) -> Callable[[], None]:
+        kernel = self._kernel
+
         def resume() -> None:
-            if this.softirq_pending:
+            if not this.softirq_pending:
+                return
+            outer, kernel.this = kernel.this, this
+            try:
                 self._begin(this, timeline.now_ns)
+            finally:
+                kernel.this = outer
 
         return resume
 

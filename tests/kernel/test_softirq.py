@@ -1,5 +1,7 @@
 """Softirqs run when the interrupt ends, lowest number first, and wait for each other."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pseudokern.kernel.cost import CostModel
@@ -23,7 +25,7 @@ def this():
 
 @pytest.fixture
 def softirqs(timeline, this):
-    return Softirqs(timeline, [this], SOFTIRQ_NS)
+    return Softirqs(SimpleNamespace(this=PerCpu(1)), timeline, [this], SOFTIRQ_NS)
 
 
 def test_pending_softirqs_run_in_the_order_of_their_numbers(softirqs, this):
@@ -73,6 +75,21 @@ def test_softirqs_raised_by_a_process_run_within_a_nanosecond(timeline, softirqs
 
     timeline.run(1, 1_000)
     assert this.softirq_counts[Softirq.TASKLET] == 1
+
+
+def test_softirqs_that_had_to_wait_know_their_cpu():
+    pc = new_pc(2)
+    ran_on = []
+
+    def action(_this, now_ns):
+        ran_on.append(pc.kernel.this.cpu)
+        return now_ns
+
+    pc.kernel.softirqs.open_softirq(Softirq.TASKLET, action)
+    pc.kernel.softirqs.raise_from_process(pc.kernel.cpus[1], 1 << Softirq.TASKLET)
+    run_for(pc, 10)
+    assert ran_on == [1]
+    assert pc.kernel.this.cpu == 0
 
 
 @pytest.mark.parametrize("gates", [True, False])
