@@ -193,6 +193,11 @@ class LocalApic:
         """Arm the timer, in TSC-deadline mode, for one interrupt at at_ns."""
         self._timer.set(at_ns)
 
+    @property
+    def deadline_ns(self) -> int | None:
+        """When the timer will interrupt; None if it is not armed."""
+        return self._timer.due_ns if self._timer.is_set else None
+
     def stop_timer(self) -> None:
         self._timer.cancel()
 

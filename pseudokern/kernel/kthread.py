@@ -124,6 +124,11 @@ class KThread:
         self.state = "R"
         self._alarm.set(self._threads.kernel.timeline.now_ns + WAKEUP_NS)
 
+    def run_now(self) -> None:
+        """Let it run to its next wait, while its waker waits for that: kthread_stop()."""
+        self._alarm.cancel()
+        self._run()
+
     def stop(self) -> None:
         """End the thread where it waits."""
         self._alarm.cancel()
@@ -136,7 +141,7 @@ class KThread:
         if kernel.hogs and self._is_kept_waiting(this):
             return
         outer, kernel.this = kernel.this, this
-        this.current = self
+        outer_task, this.current = this.current, self
         this.context_switches += 2
         this.system_ns += kernel.cost.thread_ns
         self.runs += 1
@@ -163,7 +168,8 @@ class KThread:
                 raise
         finally:
             kernel.this = outer
-            this.current = hog.task if kernel.hogs and (hog := kernel.hogs.get(this.cpu)) else None
+            hog = kernel.hogs.get(this.cpu) if kernel.hogs else None
+            this.current = outer_task if hog is None else hog.task
             # What it raised runs as soon as bottom halves are enabled again.
             if this.softirq_pending:
                 kernel.softirqs.raise_from_process(this, 0)
@@ -265,12 +271,16 @@ class KThreads:
     ) -> KThread:
         """Make a thread, and let it run to its first wait."""
         mask = self.kernel.possible if cpus_allowed is None else cpus_allowed
-        thread = KThread(self, self._next_pid, comm, body, policy, rt_priority, mask)
-        self._next_pid += 1
+        thread = KThread(self, self.take_pid(), comm, body, policy, rt_priority, mask)
         self.created += 1
         self.by_pid[thread.pid] = thread
         thread.wake()
         return thread
+
+    def take_pid(self) -> int:
+        """The next PID, for a thread or a program."""
+        pid, self._next_pid = self._next_pid, self._next_pid + 1
+        return pid
 
     def remove(self, thread: KThread) -> None:
         self.by_pid.pop(thread.pid, None)

@@ -28,7 +28,7 @@ class Ticks:
     def __init__(self, kernel: Kernel, timers: TimerWheel, program: ProgramEvent) -> None:
         self._kernel = kernel
         self._timers = timers
-        self._program = program
+        self.program = program
         self._next_balance = [0] * kernel.nr_cpu_ids
         self._switches_seen = [0] * kernel.nr_cpu_ids
         timers.on_earlier = self._reprogram
@@ -56,7 +56,7 @@ class Ticks:
         """A program begins to run: the tick goes on."""
         if not self._keeps_ticking(this.cpu):
             return
-        self._program(this.cpu, self._next_tick_ns())
+        self.program(this.cpu, self._next_tick_ns())
 
     def keep_time(self) -> None:
         """Begin to tick on the boot CPU and never stop, for the CPUs that do not."""
@@ -76,12 +76,12 @@ class Ticks:
 
     def _set_next(self, cpu: CpuId) -> None:
         if self._keeps_ticking(cpu):
-            self._program(cpu, self._next_tick_ns())
+            self.program(cpu, self._next_tick_ns())
             return
         expires = self._timers.next_expiry(cpu)
         if expires != NEVER:
             at_ns = max(expires * self._kernel.tick_period_ns, self._next_tick_ns())
-            self._program(cpu, at_ns)
+            self.program(cpu, at_ns)
 
     def _next_tick_ns(self) -> int:
         return (self._kernel.jiffies + 1) * self._kernel.tick_period_ns
