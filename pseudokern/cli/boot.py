@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
+from pseudokern.cli.at import at_option
 from pseudokern.cli.detach import run_detached
-from pseudokern.cli.main import DEFAULT_DIRECTORY, drop_output
+from pseudokern.cli.main import drop_output
 from pseudokern.machine.description import KERNELS, MOST_CPUS, Description, Overrides, load
 from pseudokern.machine.source import DEFAULT_PRESET
 from pseudokern.run.mountpoint import MountError
@@ -44,15 +45,7 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str | None
 
 @click.command("boot")
 @click.argument("machine", default=DEFAULT_PRESET)
-@click.option(
-    "--at",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIRECTORY,
-    show_default=True,
-    help="Where to mount.",
-)
+@at_option("Where to mount.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from pseudokern.cli.main import DEFAULT_DIRECTORY
-from pseudokern.run.mountpoint import is_mounted
+from pseudokern.cli.at import at_option, check_is_mounted
 
 KMSG = Path("dev/kmsg")
 LARGEST_RECORD = 8192
@@ -18,15 +17,7 @@ _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 @click.command("dmesg")
 @click.option("-w", "--follow", is_flag=True, help="Wait for what is logged next, until Ctrl-C.")
-@click.option(
-    "--at",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIRECTORY,
-    show_default=True,
-    help="Where it is mounted.",
-)
+@at_option()
 def command(follow: bool, directory: Path) -> None:
     """Print the kernel log of a machine.
 
@@ -37,11 +28,7 @@ def command(follow: bool, directory: Path) -> None:
         pseudokern dmesg
         pseudokern dmesg -w --at /tmp/server
     """
-    if not is_mounted(directory):
-        at = "" if directory == DEFAULT_DIRECTORY else f" --at {directory}"
-        raise click.ClickException(
-            f"{directory}: no machine is mounted; boot one with: pseudokern boot{at}"
-        )
+    check_is_mounted(directory)
     try:
         kmsg = os.open(directory / KMSG, os.O_RDONLY | (0 if follow else os.O_NONBLOCK))
     except OSError as error:

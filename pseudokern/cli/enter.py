@@ -4,24 +4,15 @@ from pathlib import Path
 
 import click
 
-from pseudokern.cli.main import DEFAULT_DIRECTORY
+from pseudokern.cli.at import at_option, check_is_mounted
 from pseudokern.cli.with_program import WithProgram, become
 from pseudokern.run import namespace
-from pseudokern.run.mountpoint import is_mounted
 from pseudokern.run.namespace import NamespaceError
 from pseudokern.run.view import show_machine
 
 
 @click.command("enter", cls=WithProgram)
-@click.option(
-    "--at",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIRECTORY,
-    show_default=True,
-    help="Where it is mounted.",
-)
+@at_option()
 @click.pass_context
 def command(context: click.Context, directory: Path) -> None:
     """Run a program on a machine that is booted.
@@ -33,11 +24,7 @@ def command(context: click.Context, directory: Path) -> None:
         pseudokern enter -- mpstat -I SUM -P ALL 1
         pseudokern enter --at /tmp/server
     """
-    if not is_mounted(directory):
-        hint = "" if directory == DEFAULT_DIRECTORY else f" --at {directory}"
-        raise click.ClickException(
-            f"{directory}: no machine is mounted; boot one with: pseudokern boot{hint}"
-        )
+    check_is_mounted(directory)
     try:
         namespace.unshare_mounts()
         show_machine(directory)

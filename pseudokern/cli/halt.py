@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pseudokern.cli.at import at_option
 from pseudokern.cli.main import DEFAULT_DIRECTORY
 from pseudokern.run.mountpoint import (
     MountError,
@@ -21,15 +22,7 @@ POLL_S = 0.01
 
 
 @click.command("halt")
-@click.option(
-    "--at",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIRECTORY,
-    show_default=True,
-    help="Where it is mounted.",
-)
+@at_option()
 def command(directory: Path) -> None:
     """Shut a machine down and unmount it.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pseudokern.cli import dmesg
+from pseudokern.run import mountpoint
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def kmsg(tmp_path, monkeypatch):
 
     def give(*records):
         answers = iter([*records, b""])
-        monkeypatch.setattr(dmesg, "is_mounted", lambda directory: True)
+        monkeypatch.setattr(mountpoint, "is_mounted", lambda directory: True)
         monkeypatch.setattr(dmesg.os, "read", lambda file, size: _raised(next(answers)))
         (tmp_path / "dev").mkdir()
         (tmp_path / "dev/kmsg").touch()
