@@ -31,6 +31,9 @@ COMMANDS = {
     "enter": "Run a program on a machine that is booted.",
     "halt": "Shut a machine down and unmount it.",
     "dmesg": "Print the kernel log of a machine.",
+    "insmod": "Load a module into a machine.",
+    "rmmod": "Unload a module.",
+    "lsmod": "List the modules that are loaded.",
     "machines": "List the machines that can be booted by name.",
     "check": "Report every problem of machine files.",
 }

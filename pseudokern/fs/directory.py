@@ -3,6 +3,7 @@
 A directory has fixed children, and at most one collection: the interrupts, the CPUs.
 """
 
+import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -56,6 +57,44 @@ def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
         else:
             parent.children[name] = entry
     return root
+
+
+def proc_create(
+    root: Directory,
+    name: str,
+    mode: int,
+    show: Callable[[], bytes] | None,
+    store: Callable[[bytes], None] | None,
+) -> None:
+    """Make /proc/NAME while the machine runs, for a module. EEXIST: it is there already."""
+    *folders, last = name.strip("/").split("/")
+    parent = root.children["proc"]
+    for folder in folders:
+        assert isinstance(parent, Directory)
+        parent = _enter(parent, folder, 0o555) if folder not in COLLECTIONS else parent
+    assert isinstance(parent, Directory)
+    if not last or last in parent.children:
+        raise OSError(errno.EEXIST, f"/proc/{name} is there already")
+    parent.children[last] = Entry(
+        f"proc/{name}",
+        mode,
+        None if show is None else lambda _machine: show(),
+        None if store is None else lambda _machine, data: store(data),
+    )
+
+
+def proc_remove(root: Directory, name: str) -> None:
+    """Take it away again, with the directories that were made for it."""
+    path = ["proc", *name.strip("/").split("/")]
+    parents = [root]
+    for folder in path[:-1]:
+        child = parents[-1].children[folder]
+        assert isinstance(child, Directory)
+        parents.append(child)
+    for parent, last in zip(reversed(parents), reversed(path), strict=True):
+        del parent.children[last]
+        if parent.children or parent.collection is not None:
+            break
 
 
 def _enter(parent: Directory, name: str, mode: int) -> Directory:

@@ -174,6 +174,10 @@ COLLECTIONS = {
             number if (number := _number(name)) in function.irqs else None
         ),
     ),
+    "{module}": Collection(_later("modules", "module_names"), _later("modules", "find_module")),
+    "{parameter}": Collection(
+        _later("modules", "parameter_names"), _later("modules", "find_parameter")
+    ),
     "{pci driver}": Collection(
         _later("sys_drivers", "driver_names"), _later("sys_drivers", "find_driver")
     ),
@@ -197,6 +201,7 @@ _TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
 _PCI = "sys/devices/{pci root}/{function}"
 _NET = f"{_PCI}/net/{{own interface}}"
 _PCI_DRIVER = "sys/bus/pci/drivers/{pci driver}"
+_MODULE = "sys/module/{module}"
 _DEBUG = "sys/kernel/debug/pseudokern"
 _DEBUG_IRQ = "sys/kernel/debug/irq"
 
@@ -333,6 +338,19 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI_DRIVER}/bind", 0o200, None, _later("sys_drivers", "store_bind")),
     Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
+    Entry("proc/modules", 0o444, _later("modules", "show_modules")),
+    Folder("sys/module", 0o755),
+    Entry(f"{_MODULE}/coresize", 0o444, _later("modules", "show_coresize")),
+    Entry(f"{_MODULE}/initstate", 0o444, _later("modules", "show_initstate")),
+    Entry(f"{_MODULE}/refcnt", 0o444, _later("modules", "show_refcnt")),
+    Entry(f"{_MODULE}/taint", 0o444, _later("modules", "show_taint")),
+    Folder(f"{_MODULE}/parameters", 0o755, _later("modules", "has_parameters")),
+    Entry(
+        f"{_MODULE}/parameters/{{parameter}}",
+        _later("modules", "parameter_mode"),
+        _later("modules", "show_parameter"),
+        _later("modules", "store_parameter"),
+    ),
     Special("dev/kmsg", 0o644, KmsgFile),
     Folder("sys/fs/cgroup", 0o755),
     Folder("sys/kernel/tracing", 0o700),
@@ -347,5 +365,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),
     Entry(f"{_DEBUG}/losses", 0o400, debug.show_losses),
+    Special(f"{_DEBUG}/modules/load", 0o200, _later("modules", "LoadFile")),
+    Special(f"{_DEBUG}/modules/unload", 0o200, _later("modules", "UnloadFile")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
 )

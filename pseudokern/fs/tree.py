@@ -11,9 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from pseudokern.fs.attributes import PROC_BLOCK_SIZE, Attributes, Caller, allows
-from pseudokern.fs.directory import Directory, Found, Node, build
+from pseudokern.fs.directory import Directory, Found, Node, build, proc_create, proc_remove
 from pseudokern.fs.entries import ENTRIES, Entry, Link, Special
 from pseudokern.fs.open_file import OpenFile, Opening
 from pseudokern.fs.tree_file import JournaledFile, TreeFile
@@ -30,6 +31,8 @@ class Tree:
         self.on_write: Callable[[str, bytes], None] = lambda _path, _data: None
         self._owner_uid = owner_uid
         self._root = build(ENTRIES)
+        machine.kernel.proc_create = partial(proc_create, self._root)
+        machine.kernel.proc_remove = partial(proc_remove, self._root)
         self._open: dict[str, list[TreeFile]] = {}
         self._changed: dict[tuple[int, tuple[object, ...]], Attributes] = {}
 

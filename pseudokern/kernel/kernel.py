@@ -33,6 +33,11 @@ class Hog(NamedTuple):
 
 HandlerWindow: TypeAlias = Callable[[PerCpu, FrameType, bool], None]
 
+# A name below /proc, its mode, what it shows, what takes a write.
+ProcCreate: TypeAlias = Callable[
+    [str, int, Callable[[], bytes] | None, Callable[[bytes], None] | None], None
+]
+
 
 class Kernel:
     """The kernel of one machine.
@@ -46,6 +51,7 @@ class Kernel:
     behaviour   in what this kernel differs from others
     release, hardware_name  what reports in the log call the kernel and the machine
     modules     names of the modules that are loaded
+    proc_create, proc_remove  make a file in /proc, and take it away; whoever has the files says how
     taint       letters for what makes reports doubtful: W after a warning; see warn.py
     warned      places whose WARN_ONCE() was seen
     watched_frames  the softirqs whose change of preempt_count leaks.py will look at
@@ -92,6 +98,8 @@ class Kernel:
         self.hardware_name = ""
         self.modules: list[str] = []
         self.taint: set[str] = set()
+        self.proc_create: ProcCreate = lambda _name, _mode, _show, _store: None
+        self.proc_remove: Callable[[str], None] = lambda _name: None
         self.warned: set[str] = set()
         self.watched_frames: set[FrameType] = set()
         self.might_sleep_told: int | None = None

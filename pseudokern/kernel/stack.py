@@ -16,6 +16,9 @@ ENTRY_PREFIX = "asm_"  # the assembly that the hardware enters
 # Where Linux has functions of that name; below come devices, above come files.
 _LAYERS = ("pseudokern.irq.", "pseudokern.kernel.", "pseudokern.x86.")
 
+USERS_MODULES = "pseudokern_module."  # what module/loader.py calls the code of users
+_OUT_OF_SIGHT = "pseudokern.module."  # between that code and the kernel
+
 # What Linux calls, the innermost first, where we call the left-hand one.
 METHODS: dict[str, tuple[str, ...]] = {
     "_report": ("__report_bad_irq",),
@@ -35,8 +38,10 @@ METHODS: dict[str, tuple[str, ...]] = {
     "KThread._run": ("kthread", "ret_from_fork", "ret_from_fork_asm"),
     "Softirqs._run": ("handle_softirqs",),
     "Softirqs.irq_exit": ("handle_softirqs",),
-    "SpuriousPoller._poll": ("poll_spurious_irqs", "call_timer_fn"),
-    "TimerWheel.run": ("__run_timers", "run_timer_softirq"),
+    "SpuriousPoller._poll": ("poll_spurious_irqs",),
+    "TimerWheel.run": ("call_timer_fn", "__run_timers", "run_timer_softirq"),
+    "Worker._main": ("worker_thread",),
+    "Worker._process": ("process_one_work",),
     "call_trace": (),
     "die": (),
     "dump_stack": ("dump_stack_lvl",),
@@ -61,8 +66,11 @@ def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False)
     names: list[str] = []
     frame: FrameType | None = innermost or sys._getframe(1)
     while frame is not None and not (names and names[-1].startswith(ENTRY_PREFIX)):
-        if not frame.f_globals.get("__name__", "").startswith(_LAYERS):
-            if with_callee:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(USERS_MODULES):
+            names.append(f"{frame.f_code.co_name} [{module.removeprefix(USERS_MODULES)}]")
+        elif not module.startswith(_LAYERS):
+            if with_callee and not module.startswith(_OUT_OF_SIGHT):
                 names.append(frame.f_code.co_name.strip("<>"))
         else:
             with_callee = False
@@ -73,10 +81,11 @@ def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False)
 
 
 def symbol(name: str, callee: str) -> str:
-    """Where in name the call of callee is."""
+    """Where in name the call of callee is; "name [module]" is one in a module."""
+    name, _, module = name.partition(" ")
     size = 0x30 + crc32(name.encode()) % 0x40 * 0x10
     offset = 5 + crc32(f"{name} {callee}".encode()) % (size - 5)
-    return f"{name}+{offset:#x}/{size:#x}"
+    return f"{name}+{offset:#x}/{size:#x} {module}".rstrip()
 
 
 def _names(function: str) -> tuple[str, ...]:

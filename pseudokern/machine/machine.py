@@ -1,6 +1,7 @@
 """Boot a machine from its description. The order of boot is on this one screen."""
 
 import traceback
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pseudokern.drivers.device import Device
@@ -20,6 +21,7 @@ from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
+    from pseudokern.module.table import Modules
     from pseudokern.x86.dmar import Iommu
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
@@ -68,6 +70,13 @@ class Machine:
         self.halting = Completion()
         self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()
+
+    @cached_property
+    def modules(self) -> "Modules":
+        """The loaded modules; few machines ever have one."""
+        from pseudokern.module.table import Modules
+
+        return Modules(self.pc, self.irqs.kthreads)
 
     def _boot(self) -> None:
         self._set_boot_parameters()

@@ -14,7 +14,7 @@ from pseudokern.machine.description import MACHINE_KEYS
 from pseudokern.machine.devices import DEVICE_KEYS
 from pseudokern.machine.parts import COST_KEYS, CPU_KEYS, LOAD_KEYS
 from pseudokern.machine.source import preset_names
-from tests.docs.pages import PAGES, ROOT, rows_below
+from tests.docs.pages import PAGES, ROOT, Page, rows_below
 
 MACHINE_FILES = ROOT / "docs" / "machine-files.md"
 FILES = ROOT / "docs" / "files.md"
@@ -98,6 +98,15 @@ def test_every_irqctl_command_is_described() -> None:
     }
 
     assert commands <= described
+
+
+def test_every_module_in_the_examples_is_the_one_that_the_page_shows() -> None:
+    shown = Page.read(ROOT / "docs" / "modules.md").files
+    examples = (ROOT / "docs" / "examples").glob("*.py")
+
+    assert {path.name: path.read_text() for path in examples} == {
+        name: text for name, text in shown.items() if name.endswith(".py")
+    }
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
