@@ -5,6 +5,7 @@ project's own commands are thin readers and writers of these.
 """
 
 import errno
+from collections.abc import Callable
 from typing import get_args
 
 from pseudokern.fs.open_file import OpenFile, Opening
@@ -71,6 +72,29 @@ def store_speed(machine: Machine, data: bytes) -> None:
     if not 0 < speed <= FASTEST:
         raise OSError(errno.EINVAL, f"clock/speed {data!r}: a number from 0 to {FASTEST:g}")
     machine.clock.set_speed(speed)
+
+
+FAULTS = (
+    "apic_error",
+    "delayed_eoi",
+    "forged_msi",
+    "irte",
+    "lost_edge",
+    "pic_glitch",
+    "raise",
+    "spurious_vector",
+    "stuck_line",
+)
+
+
+def show_fault(name: str) -> Callable[[Machine], bytes]:
+    """A file that says what is armed of a fault: x86/faults.py."""
+    return lambda machine: machine.faults.armed(name).encode()
+
+
+def store_fault(name: str) -> Callable[[Machine, bytes], None]:
+    """A file that takes commands for a fault. EINVAL: with the reason in the log."""
+    return lambda machine, data: machine.faults.command(name, data.decode("latin-1").strip())
 
 
 class IrqctlFile(OpenFile):

@@ -361,6 +361,10 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_DEBUG}/clock/mode", 0o600, debug.show_mode, debug.store_mode),
     Entry(f"{_DEBUG}/clock/now_ns", 0o400, debug.show_now_ns),
     Entry(f"{_DEBUG}/clock/speed", 0o600, debug.show_speed, debug.store_speed),
+    *(
+        Entry(f"{_DEBUG}/faults/{name}", 0o600, debug.show_fault(name), debug.store_fault(name))
+        for name in debug.FAULTS
+    ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),

@@ -7,12 +7,14 @@ delivers and sets Remote IRR; it delivers again after the EOI if it is still ass
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pseudokern.hw.bus import InterruptBus, message_address
 from pseudokern.hw.vector import ApicId, RequesterId, Vector
 
 PINS = 24
+LOST_ON_THE_WAY = "lost on the way, as was asked for"
 VERSION = 0x20
 
 
@@ -34,6 +36,9 @@ class RedirectionEntry:
     address: int = 0
 
 
+Later = Callable[[Callable[[], None]], None]  # does what it is given, at some time
+
+
 class IoApic:
     """24 redirection entries, and the levels at the pins."""
 
@@ -43,6 +48,8 @@ class IoApic:
         self.entries = [RedirectionEntry() for _ in range(PINS)]
         self.lost: Counter[str] = Counter()
         self._bus = bus
+        self._to_lose: dict[int, int] = {}
+        self._later: Later | None = None
         self._high = [False] * PINS
         # The pins whose Remote IRR is set, by vector: an EOI names only that.
         self._awaiting_eoi: dict[Vector, list[int]] = {}
@@ -71,6 +78,11 @@ class IoApic:
         else:
             self._asserted(pin)
 
+    def glitch(self, pin: int) -> None:
+        """Noise: a level that is gone again by the time of the EOI."""
+        if not self.is_asserted(pin):
+            self._asserted(pin)
+
     def program(self, pin: int, *, vector: Vector, destination: ApicId, address: int = 0) -> None:
         """Write where the pin's interrupts go. An EOI is compared with the vector written here."""
         entry = self.entries[pin]
@@ -97,6 +109,24 @@ class IoApic:
 
     def eoi(self, vector: Vector) -> None:
         """A broadcast EOI: clear Remote IRR of its pins; what is still asserted delivers again."""
+        if self._later is None:
+            self._end(vector)
+        else:
+            self._later(lambda: self._end(vector))
+
+    def delay_eois(self, later: Later | None) -> None:
+        """Let EOIs arrive when later does what they do; None: at once again."""
+        self._later = later
+
+    def lose_next(self, pin: int, times: int) -> None:
+        """Let so many of the next edges at a pin be lost on their way."""
+        self._to_lose[pin] = times
+
+    def losing(self, pin: int) -> int:
+        """How many of the next edges will be lost."""
+        return self._to_lose.get(pin, 0)
+
+    def _end(self, vector: Vector) -> None:
         for pin in self._awaiting_eoi.pop(vector, ()):
             self.entries[pin].remote_irr = False
             if self.is_asserted(pin):
@@ -109,7 +139,11 @@ class IoApic:
                 self.lost["edge at a masked I/O APIC pin"] += 1
             return
         if not entry.level:
-            self._send(entry)
+            if self._to_lose.get(pin):
+                self._to_lose[pin] -= 1
+                self.lost[LOST_ON_THE_WAY] += 1
+            else:
+                self._send(entry)
         elif not entry.remote_irr:
             entry.remote_irr = True
             self._awaiting_eoi.setdefault(entry.vector, []).append(pin)

@@ -18,6 +18,8 @@ CLASS_SHIFT = 4
 MIN_VALID_VECTOR = 16
 # What LINT0 brings stands in IRR above every vector, so that whoever looks there finds it.
 EXTINT = 1 << VECTORS
+# So does what is not there any more when the CPU asks; it gets the spurious vector.
+GONE = 1 << VECTORS + 1
 ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6
 ESR_SEND_ILLEGAL_VECTOR = 1 << 5
 
@@ -37,12 +39,13 @@ class LocalApic:
 
     collapsed  requests that found their IRR bit set: they are one interrupt with the earlier one
     nmis       requests with the delivery mode NMI: they pass IRR and priorities by
+    spurious_vector  what the CPU gets for a request that is gone when it asks (SVR); no EOI
     esr        error status, as bits; each new error delivers lvt_error
     """
 
     __slots__ = ("_acknowledge_pic", "_broadcast_eoi", "_lint0", "_lint0_masked", "_nmi",
                  "_notify", "_send_ipi", "_timer", "apic_id", "collapsed", "esr", "irr", "isr",
-                 "lvt_error", "lvt_timer", "nmis", "tmr", "tpr")  # fmt: skip
+                 "lvt_error", "lvt_timer", "nmis", "spurious_vector", "tmr", "tpr")  # fmt: skip
 
     def __init__(self, timeline: Timeline, apic_id: ApicId) -> None:
         self.apic_id = apic_id
@@ -53,6 +56,7 @@ class LocalApic:
         self.esr = 0
         self.collapsed = 0
         self.nmis = 0
+        self.spurious_vector = Vector(0xFF)
         self.lvt_timer = LocalVector()
         self.lvt_error = LocalVector()
         self._lint0 = False
@@ -127,6 +131,9 @@ class LocalApic:
         """Hand the highest request to the CPU: it moves from IRR to ISR, unless it is an ExtINT."""
         if not self.has_request():
             return None
+        if self.irr & GONE:
+            self.irr ^= GONE
+            return self.spurious_vector
         if self.irr & EXTINT:
             return Vector(self._acknowledge_pic())
         vector = Vector(self.irr.bit_length() - 1)
@@ -173,6 +180,11 @@ class LocalApic:
         self.esr |= bits
         if not self.lvt_error.masked:
             self.accept(self.lvt_error.vector)
+
+    def give_spurious(self) -> None:
+        """Interrupt the CPU for a request that will be gone when it asks which one it was."""
+        self.irr |= GONE
+        self._notify()
 
     def set_lint0(self, high: bool) -> None:
         """Drive the wire from the 8259: high while it has a request."""

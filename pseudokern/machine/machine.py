@@ -23,6 +23,7 @@ from pseudokern.x86.pc import Pc
 if TYPE_CHECKING:
     from pseudokern.module.table import Modules
     from pseudokern.x86.dmar import Iommu
+    from pseudokern.x86.faults import Faults
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
@@ -78,6 +79,13 @@ class Machine:
 
         return Modules(self.pc, self.irqs.kthreads)
 
+    @cached_property
+    def faults(self) -> "Faults":
+        """What can be broken on command; few machines ever are."""
+        from pseudokern.x86.faults import Faults
+
+        return Faults(self.pc)
+
     def _boot(self) -> None:
         self._set_boot_parameters()
         boot_log.print_ticks(self.kernel)
@@ -119,6 +127,7 @@ class Machine:
         irqs.irqfixup = parameters.irqfixup
         self.kernel.panic_on_oops = int(parameters.panic_on_oops)
         self.kernel.panic_timeout_s = parameters.panic_timeout_s
+        self.pc.entry.apic_debug = "apic=debug" in parameters.others
         self.pc.pci.has_messages = not parameters.nomsi
         kernel = self.kernel
         kernel.isolated = parameters.isolated

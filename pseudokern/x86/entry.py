@@ -28,6 +28,17 @@ EXCEPTIONS = {
     19: ("simd_coprocessor_error", 0, 0),
 }  # fmt: skip
 
+APIC_ERRORS = (
+    "Send CS error",
+    "Receive CS error",
+    "Send accept error",
+    "Receive accept error",
+    "Redirectable IPI",
+    "Send illegal vector",
+    "Received illegal vector",
+    "Illegal register address",
+)
+
 SystemHandler = Callable[[PerCpu], int]
 
 
@@ -35,6 +46,7 @@ class Entry:
     """The entry code: what the gates of every CPU's IDT call.
 
     errors  what the ERR row shows: APIC errors and spurious interrupts of the 8259
+    apic_debug  apic=debug: the log says what errors an APIC found
     mis     level interrupts that arrived as edges
     strays  interrupts at vectors that belong to no line (any more)
     """
@@ -42,6 +54,7 @@ class Entry:
     def __init__(self, kernel: Kernel, vectors: VectorDomain) -> None:
         self.errors = 0
         self.mis = 0
+        self.apic_debug = False
         self.strays = 0
         self._kernel = kernel
         self._vectors = vectors
@@ -144,8 +157,10 @@ class Entry:
         apic = self._vectors.cpus[this.cpu].apic
         status, apic.esr = apic.esr, 0
         self.errors += 1
-        text = f"APIC error on CPU{this.cpu}: {status:02x}"
-        self._kernel.log.printk(Level.DEBUG, text)
+        if self.apic_debug:
+            reasons = [text for bit, text in enumerate(APIC_ERRORS) if status >> bit & 1]
+            text = " : ".join([f"APIC error on CPU{this.cpu}: {status:02x}", *reasons])
+            self._kernel.log.printk(Level.DEBUG, text)
         return 0
 
     @staticmethod

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.ioapic import LOST_ON_THE_WAY
 from pseudokern.hw.message import Message
 from pseudokern.hw.msi import MsiCapability
 from pseudokern.hw.msix import MsixTable
@@ -33,7 +34,6 @@ _TOKENS = {"MSI": BusToken.PCI_DEVICE_MSI, "MSIX": BusToken.PCI_DEVICE_MSIX}
 _DEVICE_DOMAIN = (
     DomainFlag.HIERARCHY | DomainFlag.NAME_ALLOCATED | DomainFlag.MSI | DomainFlag.MSI_DEVICE
 )
-_LOST = "lost on the way, as was asked for"
 
 
 class Spread(NamedTuple):
@@ -80,7 +80,7 @@ class PciBus:
             for entry in _messages(function):
                 found[_COLLAPSED] += entry.collapsed
                 if entry.lost:
-                    found[_LOST] += entry.lost
+                    found[LOST_ON_THE_WAY] += entry.lost
         return found
 
     def add(self, function: PciFunction) -> None:
@@ -206,7 +206,7 @@ class PciBus:
         for entry in _messages(function):
             self._lost_of_freed[_COLLAPSED] += entry.collapsed
             if entry.lost:
-                self._lost_of_freed[_LOST] += entry.lost
+                self._lost_of_freed[LOST_ON_THE_WAY] += entry.lost
             self._lost_of_freed["pending at a message that went"] += entry.pending
         function.msi = function.msix = None
         function.irq = self._gsis.register(function.gsi).irq if function.gsi else 0

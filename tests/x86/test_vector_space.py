@@ -177,10 +177,35 @@ def test_a_vector_of_the_system_that_nobody_uses_is_counted_as_spurious(pc):
     assert pc.cpus[1].apic.isr == 0
 
 
-def test_an_apic_error_is_counted_and_logged(pc):
+def test_an_apic_error_is_counted_and_logged_only_with_apic_debug(pc):
+    before = log_of(pc)
     pc.cpus[1].apic.accept(Vector(3))
     assert pc.entry.errors == 1
-    assert log_of(pc)[-1] == "APIC error on CPU1: 40"
+    assert log_of(pc) == before
+
+    run_for(pc, 10_000)
+    pc.entry.apic_debug = True
+    pc.cpus[1].apic.accept(Vector(3))
+    assert pc.entry.errors == 2
+    assert log_of(pc)[-1] == "APIC error on CPU1: 40 : Received illegal vector"
+
+
+def test_the_log_names_every_error_that_an_apic_found(pc):
+    pc.entry.apic_debug = True
+    pc.cpus[1].apic.report_errors(0xFF)
+    assert log_of(pc)[-1] == (
+        "APIC error on CPU1: ff : Send CS error : Receive CS error : Send accept error : "
+        "Receive accept error : Redirectable IPI : Send illegal vector : "
+        "Received illegal vector : Illegal register address"
+    )
+
+
+def test_a_request_that_is_gone_gives_the_spurious_vector_which_is_never_in_service(pc):
+    pc.cpus[1].apic.give_spurious()
+    assert pc.kernel.cpus[1].counts.spurious == 1
+    text = "Spurious APIC interrupt (vector 0xFF) on CPU#1, should never happen."
+    assert log_of(pc)[-1] == text
+    assert (pc.cpus[1].apic.irr, pc.cpus[1].apic.isr) == (0, 0)
 
 
 def test_a_line_of_the_boot_timer_can_be_freed_and_requested_again(pc):
