@@ -247,6 +247,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
     *_sysctls("panic", "panic_on_oops", "panic_on_warn"),
+    *_sysctls("unknown_nmi_panic", "panic_on_io_nmi", "panic_on_unrecovered_nmi"),
     Entry(
         "proc/irq/default_smp_affinity",
         0o644,
@@ -365,6 +366,20 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         Entry(f"{_DEBUG}/faults/{name}", 0o600, debug.show_fault(name), debug.store_fault(name))
         for name in debug.FAULTS
     ),
+    Entry(
+        f"{_DEBUG}/faults/exception",
+        0o600,
+        _later("provoke", "show_exception"),
+        _later("provoke", "store_exception"),
+    ),
+    Entry(
+        f"{_DEBUG}/faults/fail_atomic",
+        0o600,
+        _later("provoke", "show_fail_atomic"),
+        _later("provoke", "store_fail_atomic"),
+    ),
+    Entry(f"{_DEBUG}/idt", 0o400, _later("provoke", "show_idt")),
+    Entry(f"{_DEBUG}/faults/nmi", 0o200, None, _later("provoke", "store_nmi")),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),

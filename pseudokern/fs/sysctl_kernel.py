@@ -42,3 +42,32 @@ def show_panic_on_warn(machine: Machine) -> bytes:
 
 def store_panic_on_warn(machine: Machine, data: bytes) -> None:
     machine.kernel.panic_on_warn = parse_int(data, "panic_on_warn", 0, 1)
+
+
+def show_unknown_nmi_panic(machine: Machine) -> bytes:
+    return b"%d\n" % machine.pc.entry.nmis.settings.unknown_nmi_panic
+
+
+def store_unknown_nmi_panic(machine: Machine, data: bytes) -> None:
+    _set_nmi(machine, unknown_nmi_panic=parse_int(data, "unknown_nmi_panic"))
+
+
+def show_panic_on_io_nmi(machine: Machine) -> bytes:
+    return b"%d\n" % machine.pc.entry.nmis.settings.panic_on_io_nmi
+
+
+def store_panic_on_io_nmi(machine: Machine, data: bytes) -> None:
+    _set_nmi(machine, panic_on_io_nmi=parse_int(data, "panic_on_io_nmi"))
+
+
+def show_panic_on_unrecovered_nmi(machine: Machine) -> bytes:
+    return b"%d\n" % machine.pc.entry.nmis.settings.panic_on_unrecovered_nmi
+
+
+def store_panic_on_unrecovered_nmi(machine: Machine, data: bytes) -> None:
+    _set_nmi(machine, panic_on_unrecovered_nmi=parse_int(data, "panic_on_unrecovered_nmi"))
+
+
+def _set_nmi(machine: Machine, **changed: int) -> None:
+    nmis = machine.pc.entry.nmis
+    nmis.settings = nmis.settings._replace(**changed)

@@ -6,12 +6,19 @@ that arrives meanwhile stays in IRR: nothing nests but NMI.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.hw.lapic import LocalApic
 from pseudokern.hw.vector import VECTORS, ApicId, Vector
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import FOREVER_NS, Timeline
+
+if TYPE_CHECKING:
+    from pseudokern.hw.nmi import NmiPin
+
+GENERAL_PROTECTION = Vector(13)
+ERROR_CODE_IDT = 1 << 1
+USER_DPL = 3
 
 Handler = Callable[["Cpu", Vector], None]
 
@@ -25,17 +32,32 @@ class IdtGate(NamedTuple):
     ist: int = 0
 
 
+class TrapFrame(NamedTuple):
+    """What the CPU saves for the handler of an exception.
+
+    is_user  it was a program that did it; address: CR2, or what the instruction was about
+    status   of a machine check, MCi_STATUS of its bank
+    """
+
+    is_user: bool = False
+    error_code: int = 0
+    address: int = 0
+    status: int = 0
+
+
 class Cpu:
     """One processor: its IDT, its local APIC, and until when it is busy.
 
     busy_until_ns  end of the handler that runs, or ran last
     ready_ns       an interrupt that arrives at or after this time is delivered at once. It is
                    FOREVER_NS while a handler is called, something waits in IRR, or IF is clear
+    trap_frame     what the exception that is being handled has saved
     short_ways     for an IRR with only this bit: what taking that vector comes to (x86/gate.py)
     """
 
-    __slots__ = ("_in_handler", "_kick", "_timeline", "apic", "busy_until_ns", "idt",
-                 "interrupt_flag", "number", "ready_ns", "short_ways")  # fmt: skip
+    __slots__ = ("_in_handler", "_kick", "_nmi_pin", "_timeline", "apic", "busy_until_ns",
+                 "idt", "interrupt_flag", "number", "ready_ns", "short_ways",
+                 "trap_frame")  # fmt: skip
 
     def __init__(self, timeline: Timeline, number: int, apic: LocalApic) -> None:
         self.number = number
@@ -45,6 +67,8 @@ class Cpu:
         self.interrupt_flag = False
         self.busy_until_ns = 0
         self.ready_ns = FOREVER_NS
+        self.trap_frame = TrapFrame()
+        self._nmi_pin: NmiPin | None = None
         self._in_handler = False
         self._timeline = timeline
         self._kick = Alarm(timeline, self._kicked)
@@ -64,6 +88,41 @@ class Cpu:
         """Clear IF: everything but NMI waits."""
         self.interrupt_flag = False
         self._update()
+
+    @property
+    def nmi_pin(self) -> "NmiPin":
+        """The input that IF does not close."""
+        if self._nmi_pin is None:
+            from pseudokern.hw.nmi import NmiPin  # most machines never see an NMI
+
+            self._nmi_pin = NmiPin(self, self._timeline)
+        return self._nmi_pin
+
+    def nmi(self) -> None:
+        """An NMI: handled now whatever IF says, or once when the present one is over."""
+        self.nmi_pin.pulse()
+
+    def exception(self, vector: Vector, frame: TrapFrame) -> None:
+        """What the present instruction does is against the rules: take the gate of vector now."""
+        gate = self.idt[vector]
+        if gate is None:
+            raise RuntimeError(f"CPU {self.number}: no gate for exception {vector}")
+        outer, self.trap_frame = self.trap_frame, frame
+        try:
+            gate.handler(self, vector)
+        finally:
+            self.trap_frame = outer
+            if self._nmi_pin is not None:
+                self._nmi_pin.iret()
+
+    def software_interrupt(self, vector: Vector, frame: TrapFrame) -> None:
+        """INT vector. A program may only take gates whose DPL is 3; others are a #GP."""
+        gate = self.idt[vector]
+        if frame.is_user and (gate is None or gate.dpl < USER_DPL):
+            error_code = vector << 3 | ERROR_CODE_IDT
+            self.exception(GENERAL_PROTECTION, frame._replace(error_code=error_code))
+        else:
+            self.exception(vector, frame)
 
     def open_window(self) -> None:
         """STI within a handler: what is of a higher class is taken now, and from now on."""

@@ -31,7 +31,8 @@ def busy_wait_ns(kernel: "Kernel", duration_ns: int) -> None:
     kind = inner[0].kind if inner else None
     if kind in (Kind.HARDIRQ, Kind.NMI):
         kernel.occupy(this, duration_ns)
-        this.hardirq_ns += duration_ns
+        if kind is Kind.HARDIRQ:
+            this.hardirq_ns += duration_ns
     elif kind is Kind.SOFTIRQ:
         # The end of the softirq is only known when it has returned.
         kernel.soon(lambda: kernel.softirqs.lengthen(this, duration_ns))

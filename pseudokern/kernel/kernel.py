@@ -15,6 +15,7 @@ from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.napi import NetRx
 from pseudokern.kernel.percpu import PerCpu, Task
 from pseudokern.kernel.printk import KernelLog, log_buf_len
+from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.kernel.softirq import Softirq, Softirqs
 from pseudokern.sim.agenda import Agenda
 from pseudokern.sim.chance import Chance
@@ -61,6 +62,7 @@ class Kernel:
     oopses, last_oops  how many there were, and the exception of the last
     atomic_failures  so many allocations that may not sleep will fail
     page_failure_told_ns  when the last of those was reported
+    printk_ratelimit  the limit that all places with printk_ratelimit() share, once one needs it
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
     hogs        the threads that compute without sleeping, by CPU
     occupy      keeps a CPU busy, for ns more, with interrupts off
@@ -112,6 +114,7 @@ class Kernel:
         self.last_oops: BaseException | None = None
         self.atomic_failures = 0
         self.page_failure_told_ns: int | None = None
+        self.printk_ratelimit: RateLimit | None = None
         self.lockdep = True
         self.hogs: dict[CpuId, Hog] = {}
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from traceback import extract_tb
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from zlib import crc32
 
 from pseudokern.kernel.context import (
     HARDIRQ_MASK,
     NMI_MASK,
+    NMI_OFFSET,
     SOFTIRQ_MASK,
     frames_preempt_count,
     irqs_disabled,
@@ -87,13 +88,15 @@ def stack_guard_page(stack: str, cpu: int) -> Fault:
     return Fault("stack guard page", 0, ((Level.EMERG, text),))
 
 
-def die(kernel: "Kernel", fault: Fault) -> None:
+def die(kernel: "Kernel", fault: Fault, *, on_own_stack: bool = False) -> NoReturn:
     """An exception in kernel code, with what it comes to: a panic, or the death of the task.
 
     KernelPanicError, or TaskDiesError.
+
+    on_own_stack  it is handled like an NMI, so it is in an interrupt whatever it has hit
     """
     trace = call_trace()
-    count = preempt_count(kernel)
+    count = preempt_count(kernel) | (NMI_OFFSET if on_own_stack else 0)
     is_off = irqs_disabled(kernel)
     report(kernel, fault, trace)
     if count & IN_INTERRUPT:

@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from pseudokern.kernel.context import Kind, levels
-from pseudokern.kernel.oops import report, stack_guard_page
-from pseudokern.kernel.panic import panic
-from pseudokern.kernel.stack import call_trace
+from pseudokern.kernel.oops import die, stack_guard_page
 
 if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
@@ -36,7 +34,8 @@ def local_variables(kernel: "Kernel", size: int) -> Iterator[None]:
     used[on_irq_stack] += size
     try:
         if used[on_irq_stack] + _depth(inner[-1].frame if inner else None) > STACK_BYTES:
-            overflow(kernel, "IRQ" if on_irq_stack else "TASK", this.cpu)
+            stack = "IRQ" if on_irq_stack else "TASK"
+            die(kernel, stack_guard_page(stack, this.cpu), on_own_stack=True)
         yield
     finally:
         used[on_irq_stack] -= size
@@ -53,13 +52,6 @@ def with_local_variables(
 
     call.__name__ = getattr(handler, "__name__", "handler")
     return call
-
-
-def overflow(kernel: "Kernel", stack: str, cpu: int) -> None:
-    """What the CPU finds below the stack: handle_stack_overflow(). KernelPanicError."""
-    report(kernel, stack_guard_page(stack, cpu), call_trace(sys._getframe(1)))
-    # It is handled like an NMI, so even a task's is in an interrupt.
-    panic(kernel, "Fatal exception in interrupt")
 
 
 def _depth(outermost: object) -> int:

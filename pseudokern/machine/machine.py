@@ -34,6 +34,7 @@ class Machine:
     """A machine that has booted; its time stands still until somebody runs its timeline.
 
     clock        how its time follows real time, for whoever runs it
+    provoker     what carries out commands to provoke exceptions, once there was one
     halting      done when somebody asked for the machine to be shut down
     boot_time_s  when it was switched on, in seconds since 1970
     """
@@ -68,6 +69,7 @@ class Machine:
         self.devices: list[Device] = []
         self.clock = Clock(self.timeline)
         self.kernel.on_panic = self._stop
+        self.provoker: object | None = None
         self.halting = Completion()
         self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()

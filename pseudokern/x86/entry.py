@@ -5,6 +5,7 @@ and irq_exit() of kernel/softirq.c.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pseudokern.hw.cpu import Cpu, IdtGate
 from pseudokern.hw.vector import VECTORS, Vector
@@ -14,6 +15,9 @@ from pseudokern.kernel.printk import Level
 from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.x86 import vectors as numbers
 from pseudokern.x86.vector import VectorDomain
+
+if TYPE_CHECKING:
+    from pseudokern.x86.nmi import Nmis
 
 # name, privilege that may `int` it, interrupt stack; volume 3 of the SDM, table 6-1
 EXCEPTIONS = {
@@ -38,6 +42,7 @@ APIC_ERRORS = (
     "Received illegal vector",
     "Illegal register address",
 )
+NMI_VECTOR = 2
 
 SystemHandler = Callable[[PerCpu], int]
 
@@ -60,6 +65,7 @@ class Entry:
         self._vectors = vectors
         self._no_handler_told = RateLimit(kernel.log, "__common_interrupt")
         self._overhead_ns = kernel.cost.overhead_ns
+        self._nmis: Nmis | None = None
         self._system: dict[int, tuple[str, SystemHandler]] = {}
         self._idt: list[IdtGate | None] = []
         self.set_system_vector(numbers.ERROR_APIC_VECTOR, "error_interrupt", self._apic_error)
@@ -69,6 +75,15 @@ class Entry:
         """Have handler called for a vector of the system; it returns the ns that its work takes."""
         self._system[vector] = (name, handler)
         self._idt = []
+
+    @property
+    def nmis(self) -> "Nmis":
+        """Who handles NMIs."""
+        if self._nmis is None:
+            from pseudokern.x86.nmi import Nmis  # most machines never see one
+
+            self._nmis = Nmis(self._kernel, self._vectors.cpus)
+        return self._nmis
 
     def setup_cpu(self, cpu: Cpu) -> None:
         """Fill a CPU's IDT, and let it take interrupts."""
@@ -82,7 +97,10 @@ class Entry:
     def _gate(self, vector: Vector) -> IdtGate:
         if vector in EXCEPTIONS:
             name, dpl, ist = EXCEPTIONS[vector]
-            return IdtGate(name, self._exception, dpl, ist)
+            handler = self._nmi if vector == NMI_VECTOR else self._exception
+            return IdtGate(name, handler, dpl, ist)
+        if vector < numbers.FIRST_EXTERNAL_VECTOR:
+            return IdtGate("reserved", self._exception)
         if vector == numbers.IA32_SYSCALL_VECTOR:
             return IdtGate("int80_emulation", self._exception, dpl=3)
         if vector in self._system:
@@ -132,10 +150,14 @@ class Entry:
         self._kernel.log.printk(Level.INFO, text)
         self._irq_exit(cpu, this, self._overhead_ns)
 
+    def _nmi(self, cpu: Cpu, vector: Vector) -> None:
+        self.nmis.enter(cpu, vector)
+
     def _exception(self, cpu: Cpu, vector: Vector) -> None:
-        """Exceptions come from programs, which this kernel has none of yet."""
-        name = EXCEPTIONS.get(vector, ("int80", 0, 0))[0]
-        self._kernel.log.printk(Level.EMERG, f"unexpected {name} on CPU#{cpu.number}")
+        """What an instruction has brought about: a program's, or the kernel's own."""
+        from pseudokern.x86.traps import handle_exception  # no machine in order needs it
+
+        handle_exception(self._kernel, cpu, vector)
 
     def _no_handler(self, cpu: Cpu, vector: Vector) -> None:
         """A vector without a line: one straggler after a shutdown is normal, others are told of."""
