@@ -108,7 +108,7 @@ def _find_action(_machine: Machine, name: str, desc: IrqDesc) -> str | None:
 
 def _find_cpu(machine: Machine, name: str) -> CpuId | None:
     number = _number(name.removeprefix("cpu")) if name.startswith("cpu") else None
-    return CpuId(number) if number is not None and number < machine.kernel.nr_cpu_ids else None
+    return CpuId(number) if number is not None and machine.kernel.present >> number & 1 else None
 
 
 def _number(name: str) -> Any:
@@ -142,9 +142,12 @@ COLLECTIONS = {
         _find_action,
     ),
     "{cpu}": Collection(
-        lambda machine: [f"cpu{cpu}" for cpu in cpus_of(machine.kernel.possible)], _find_cpu
+        lambda machine: [f"cpu{cpu}" for cpu in cpus_of(machine.kernel.present)], _find_cpu
     ),
+    "{cache}": Collection(_later("sys_cache", "cache_names"), _later("sys_cache", "find_cache")),
     "{node}": Collection(sys_node.node_names, sys_node.find_node),
+    "{own node}": Collection(sys_node.own_node_names, sys_node.find_own_node),
+    "{cpu of node}": Collection(sys_node.cpu_names, sys_node.find_cpu),
     "{bdf}": Collection(
         lambda machine: sorted(machine.pc.pci.functions),
         lambda machine, name: machine.pc.pci.functions.get(name),
@@ -206,10 +209,18 @@ _DEBUG = "sys/kernel/debug/pseudokern"
 _DEBUG_IRQ = "sys/kernel/debug/irq"
 
 
+_CACHE = f"{_CPUS}/{{cpu}}/cache/{{cache}}"
+_CACHE_FILES = (
+    "coherency_line_size", "id", "level", "number_of_sets", "physical_line_partition",
+    "shared_cpu_list", "shared_cpu_map", "size", "type", "ways_of_associativity",
+)  # fmt: skip
+
+
 def _topology_masks() -> Iterable[Entry]:
     for name, mask in (
         ("core_cpus", Topology.siblings_mask),
         ("core_siblings", Topology.core_siblings_mask),
+        ("die_cpus", Topology.die_mask),
         ("package_cpus", Topology.core_siblings_mask),
         ("thread_siblings", Topology.siblings_mask),
     ):
@@ -297,10 +308,21 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         sys_cpu.store_cpu_online,
         sys_cpu.can_go_down,
     ),
+    Folder(_TOPOLOGY, 0o755, sys_cpu.is_online),
     Entry(f"{_TOPOLOGY}/core_id", 0o444, sys_cpu.topology_number(Topology.core_of)),
-    Entry(f"{_TOPOLOGY}/die_id", 0o444, sys_cpu.topology_number(lambda _topology, _cpu: 0)),
+    Entry(f"{_TOPOLOGY}/die_id", 0o444, sys_cpu.topology_number(Topology.die_of)),
     Entry(f"{_TOPOLOGY}/physical_package_id", 0o444, sys_cpu.topology_number(Topology.socket_of)),
     *_topology_masks(),
+    Folder(f"{_CPUS}/{{cpu}}/cache", 0o755, sys_cpu.is_online),
+    *(
+        Entry(f"{_CACHE}/{name}", 0o444, _later("sys_cache", f"show_{name}"))
+        for name in _CACHE_FILES
+    ),
+    Link(f"{_CPUS}/{{cpu}}/{{own node}}", sys_node.link_to_node),
+    Link(f"{_CPUS}/{{cpu}}/subsystem", lambda _machine, _cpu: "../../../../bus/cpu"),
+    Folder("sys/bus/cpu", 0o755),
+    Entry("sys/devices/cpu_core/cpus", 0o444, sys_cpu.show_core_cpus, exists=sys_cpu.is_hybrid),
+    Entry("sys/devices/cpu_atom/cpus", 0o444, sys_cpu.show_atom_cpus, exists=sys_cpu.is_hybrid),
     Entry(f"{_NODES}/has_cpu", 0o444, sys_node.show_has_cpu),
     Entry(f"{_NODES}/has_generic_initiator", 0o444, sys_node.show_none),
     Entry(f"{_NODES}/has_memory", 0o444, sys_node.show_all),
@@ -310,6 +332,9 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_NODES}/{{node}}/cpulist", 0o444, sys_node.show_cpulist),
     Entry(f"{_NODES}/{{node}}/cpumap", 0o444, sys_node.show_cpumap),
     Entry(f"{_NODES}/{{node}}/distance", 0o444, sys_node.show_distance),
+    Entry(f"{_NODES}/{{node}}/meminfo", 0o444, _later("sys_node_memory", "show_meminfo")),
+    Entry(f"{_NODES}/{{node}}/numastat", 0o444, _later("sys_node_memory", "show_numastat")),
+    Link(f"{_NODES}/{{node}}/{{cpu of node}}", sys_node.link_to_cpu),
     Link("sys/bus/pci/devices/{bdf}", sys_pci.link_to_function),
     Entry(f"{_PCI}/irq", 0o444, sys_pci.show_irq),
     Entry(f"{_PCI}/class", 0o444, sys_pci.show_class),

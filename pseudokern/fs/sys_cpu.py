@@ -62,6 +62,24 @@ def store_cpu_online(machine: Machine, data: bytes, cpu: CpuId) -> None:
         machine.pc.hotplug.down(cpu)
 
 
+def is_online(machine: Machine, cpu: CpuId) -> bool:
+    """A CPU that is switched off has neither topology nor caches."""
+    return machine.kernel.is_online(cpu)
+
+
+def is_hybrid(machine: Machine) -> bool:
+    return bool(machine.description.topology.efficient_cores)
+
+
+def show_core_cpus(machine: Machine) -> bytes:
+    """The performance cores of a hybrid processor, which count performance events of their own."""
+    return _list(machine.kernel.online & ~machine.description.topology.efficient_mask)
+
+
+def show_atom_cpus(machine: Machine) -> bytes:
+    return _list(machine.kernel.online & machine.description.topology.efficient_mask)
+
+
 def can_go_down(_machine: Machine, cpu: CpuId) -> bool:
     """The boot CPU has no online file."""
     return cpu != BOOT_CPU

@@ -1,15 +1,15 @@
 """Show /sys/devices/system/node.
 
-Follows drivers/base/node.c. Distances are those of firmware that gives none: 10 at home, 20 away.
+Follows drivers/base/node.c. The distances are 10 at home, and else those of the machine file; where
+firmware says nothing of them Linux takes 20.
 """
 
 from collections.abc import Iterable
 
-from pseudokern.kernel.cpumask import cpulist_format, cpumask_format
+from pseudokern.kernel.cpumask import CpuId, cpulist_format, cpumask_format, cpus_of
 from pseudokern.machine.machine import Machine
 
 LOCAL_DISTANCE = 10
-REMOTE_DISTANCE = 20
 
 
 def node_names(machine: Machine) -> Iterable[str]:
@@ -46,11 +46,45 @@ def show_cpumap(machine: Machine, node: int) -> bytes:
 
 
 def show_distance(machine: Machine, node: int) -> bytes:
+    near, far = machine.description.distances
+    of_socket = max(1, machine.description.nodes // machine.description.topology.sockets)
     distances = [
-        LOCAL_DISTANCE if other == node else REMOTE_DISTANCE
+        LOCAL_DISTANCE
+        if other == node
+        else near
+        if other // of_socket == node // of_socket
+        else far
         for other in range(machine.description.nodes)
     ]
     return (" ".join(map(str, distances)) + "\n").encode()
+
+
+def own_node_names(machine: Machine, cpu: CpuId) -> Iterable[str]:
+    """The one node that a CPU is in, for the link from its directory."""
+    return [f"node{machine.kernel.node_of(cpu)}"]
+
+
+def find_own_node(machine: Machine, name: str, cpu: CpuId) -> int | None:
+    node = machine.kernel.node_of(cpu)
+    return node if name == f"node{node}" else None
+
+
+def link_to_node(_machine: Machine, _cpu: CpuId, node: int) -> str:
+    return f"../../node/node{node}"
+
+
+def cpu_names(machine: Machine, node: int) -> Iterable[str]:
+    """The CPUs of a node that are plugged in, whether they are on or off."""
+    kernel = machine.kernel
+    return [f"cpu{cpu}" for cpu in cpus_of(kernel.cpumask_of_node(node) & kernel.present)]
+
+
+def find_cpu(machine: Machine, name: str, node: int) -> str | None:
+    return name if name in cpu_names(machine, node) else None
+
+
+def link_to_cpu(_machine: Machine, _node: int, name: str) -> str:
+    return f"../../cpu/{name}"
 
 
 def _list(mask: int) -> bytes:

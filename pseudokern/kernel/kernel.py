@@ -81,13 +81,14 @@ class Kernel:
         cost: CostModel,
         node_of: Callable[[CpuId], int],
         behaviour: Behaviour = BEHAVIOURS["6.12"],
+        present: CpuMask | None = None,
     ) -> None:
         self.behaviour = behaviour
         self.timeline = timeline
         self.seed = seed
         self.nr_cpu_ids = nr_cpu_ids
         self.possible: CpuMask = (1 << nr_cpu_ids) - 1
-        self.present: CpuMask = self.possible
+        self.present: CpuMask = self.possible if present is None else present
         self.online = online
         self.isolated: CpuMask = 0
         self.isolated_managed_irq: CpuMask = 0

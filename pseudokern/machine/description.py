@@ -2,6 +2,7 @@
 
     [machine]    name, CPUs, nodes, I/O APICs, kernel, boot parameters, seed
     [cpu]        what /proc/cpuinfo says
+    [cache]      caches, and how many cores share them
     [cost]       how long each part of an interrupt takes
     [load]       what ordinary programs do
     [[device]]   one each: name, driver, and the keys of that driver
@@ -24,6 +25,7 @@ from pseudokern.drivers.keys import (
     Limits,
     ListOf,
     Name,
+    Size,
     Text,
     did_you_mean,
     plural,
@@ -43,6 +45,8 @@ MOST_CPUS = 1024
 PINS = 24  # of an I/O APIC: 82093AA and everything since
 
 _CPUS = Integer(1, MOST_CPUS)
+_DISTANCE = Integer(10, 254)
+MEMORY_KB = 4 << 20  # of each CPU, if nobody says
 
 MACHINE_KEYS: Mapping[str, Key] = {
     "name": Key(Name()),
@@ -53,6 +57,11 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "cores": Key(_CPUS, doc="of a socket"),
     "threads": Key(Integer(1, 8), doc="of a core"),
     "nodes": Key(Integer(1, MOST_CPUS), doc="NUMA nodes; one for each socket if left out"),
+    "dies": Key(_CPUS, doc="of a socket"),
+    "efficient_cores": Key(_CPUS, doc="of a hybrid processor, beside its cores; one thread each"),
+    "memory": Key(Size(), doc="of all nodes, each of which has the same"),
+    "distance": Key(_DISTANCE, default=20, doc="from a node to one of another socket; 10: none"),
+    "socket_distance": Key(_DISTANCE, default=20, doc="from a node to another of its socket"),
     "possible_cpus": Key(_CPUS, doc="with those that could be plugged in"),
     "offline": Key(CpuList(), doc="CPUs that are switched off after boot"),
     "seed": Key(Integer(0, 2**63 - 1), default=0, doc="the same seed gives the same run"),
@@ -72,15 +81,17 @@ MACHINE_KEYS: Mapping[str, Key] = {
 
 _MACHINE = Spot("[machine]", "machine")
 _CPU = Spot("[cpu]", "cpu")
+_CACHE = Spot("[cache]", "cache")
 _COST = Spot("[cost]", "cost")
 _LOAD = Spot("[load]", "load")
-_TABLES = ("machine", "cpu", "cost", "load", "device")
+_TABLES = ("machine", "cpu", "cache", "cost", "load", "device")
 
 
 class Description(NamedTuple):
     """A machine that can be booted.
 
-    topology is what a kernel with these boot parameters sees of the board.
+    topology is what a kernel with these boot parameters sees of the board. memory_kb is that of
+    a node, distances those to another node of the same socket, and of another.
     """
 
     name: str
@@ -97,7 +108,10 @@ class Description(NamedTuple):
     level_isa: tuple[int, ...]
     iommu: str
     x2apic_optout: bool
+    memory_kb: int
+    distances: tuple[int, int]
     cpu_model: CpuModel
+    cache: Mapping[str, Any] | None
     cost: CostModel
     load: Load
     devices: tuple[DeviceDescription, ...]
@@ -144,12 +158,12 @@ def load(
     _report_unknown_tables(source)
     everywhere = Limits(cpus=MOST_CPUS, nodes=MOST_CPUS, gsis=PINS)
     values = _read_table(source, _MACHINE, MACHINE_KEYS, everywhere)
-    board = _read_topology(source, values)
-    if overrides.cpus is not None:
-        board = resized(board, overrides.cpus)
+    shape = _read_topology(source, values)
+    board = shape if overrides.cpus is None else resized(shape, overrides.cpus)
     ioapics = values.get("ioapics", 1)
     limits = Limits(cpus=board.nr_cpu_ids, nodes=board.nodes, gsis=max(ioapics, 1) * PINS)
     cpu = _read_table(source, _CPU, CPU_KEYS, limits)
+    cache = _read_caches(source, shape, limits) if _CACHE.table in source.tables else None
     cost = _read_table(source, _COST, COST_KEYS, limits)
     usage = _read_table(source, _LOAD, LOAD_KEYS, limits)
     devices = read_devices(source, limits, find_driver)
@@ -171,7 +185,10 @@ def load(
         level_isa=values["level_isa"],
         iommu=values["iommu"],
         x2apic_optout=values["x2apic_optout"],
+        memory_kb=(values["memory"] or MEMORY_KB * board.plugged_in) // board.nodes,
+        distances=(values["socket_distance"], values["distance"]),
         cpu_model=CpuModel.from_table(cpu),
+        cache=cache,
         cost=cost_model(cost),
         load=Load.from_table(usage),
         devices=devices,
@@ -184,10 +201,11 @@ def resized(board: Topology, cpus: int) -> Topology:
 
     It keeps its nodes, though some may be left without a CPU: devices are plugged in there.
     """
-    cores, rest = divmod(cpus, board.sockets * board.threads)
-    if rest or not _nodes_fit(board.sockets, cores, board.nodes):
+    cores, rest = divmod(cpus - board.efficient_cores, board.sockets * board.threads)
+    if rest or cores < 1 or not _nodes_fit(board.sockets, cores, board.nodes):
         return Topology(cores=cpus, nodes=board.nodes)
-    return board._replace(cores=cores, possible_cpus=0)
+    dies = board.dies if cores % board.dies == 0 else 1
+    return board._replace(cores=cores, dies=dies, possible_cpus=0)
 
 
 def _read_table(
@@ -196,6 +214,15 @@ def _read_table(
     values = source.table(spot)
     source.report_unknown(spot, values, keys)
     return source.read(spot, values, keys, limits)
+
+
+def _read_caches(source: Source, board: Topology, limits: Limits) -> dict[str, Any]:
+    # Most machines have no such table, and start without it.
+    from pseudokern.machine.caches import CACHE_KEYS, check_caches
+
+    values = _read_table(source, _CACHE, CACHE_KEYS, limits)
+    check_caches(source, _CACHE, values, board)
+    return values
 
 
 def _report_unknown_tables(source: Source) -> None:
@@ -217,14 +244,19 @@ def _read_topology(source: Source, values: Table) -> Topology:
     cpus = given.get("cpus")
     sockets = given.get("sockets", 1)
     threads = given.get("threads", 1)
-    cores = given.get("cores") or max(1, (cpus or 1) // (sockets * threads))
-    total = sockets * cores * threads
+    cores = given.get("cores") or max(
+        1, ((cpus or 1) - given.get("efficient_cores", 0)) // (sockets * threads)
+    )
+    efficient = given.get("efficient_cores", 0)
+    total = sockets * cores * threads + efficient
     if cpus is None and "cores" not in given:
         if "cpus" not in source.table(_MACHINE):
             source.report(_MACHINE, "", "cpus is missing", "say how many, like cpus = 4")
     elif cpus is not None and total != cpus:
         counts = {"socket": sockets, "core": cores, "thread": threads}
         shape = " x ".join(plural(count, noun) for noun, count in counts.items())
+        if efficient:
+            shape += f" and {plural(efficient, 'efficient core')}"
         hint = "leave out cpus, or make them agree"
         source.report(_MACHINE, "cpus", f"cpus is {cpus}, but {shape} make {total}", hint)
     if total > MOST_CPUS:
@@ -235,11 +267,28 @@ def _read_topology(source: Source, values: Table) -> Topology:
         what = f"nodes is {nodes}, which does not divide {plural(sockets, 'socket')} of "
         source.report(_MACHINE, "nodes", f"{what}{plural(cores, 'core')} evenly", "leave it out")
         nodes = 1
+    dies = given.get("dies", 1)
+    if cores % dies:
+        what = f"dies is {dies}, which does not divide {plural(cores, 'core')} of a socket evenly"
+        source.report(_MACHINE, "dies", what, "leave it out")
+        dies = 1
+    if efficient and (sockets, nodes, dies) != (1, 1, 1):
+        what = "efficient_cores go with one socket, one node and one die"
+        source.report(_MACHINE, "efficient_cores", what, "leave out sockets, nodes and dies")
+        efficient = 0
     possible = given.get("possible_cpus", 0)
     if 0 < possible < total:
         what = f"possible_cpus is {possible}, but there are {total} CPUs already"
         source.report(_MACHINE, "possible_cpus", what, "leave it out")
-    return Topology(sockets, cores, threads, nodes, max(possible, total))
+    return Topology(
+        sockets,
+        cores,
+        threads,
+        nodes,
+        max(possible, total),
+        dies=dies,
+        efficient_cores=efficient,
+    )
 
 
 def _nodes_fit(sockets: int, cores: int, nodes: int) -> bool:

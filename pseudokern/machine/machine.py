@@ -21,6 +21,7 @@ from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
+    from pseudokern.machine.caches import Caches
     from pseudokern.module.table import Modules
     from pseudokern.x86.dmar import Iommu
     from pseudokern.x86.faults import Faults
@@ -47,6 +48,7 @@ class Machine:
             timeline=self.timeline,
             seed=seed,
             nr_cpu_ids=topology.nr_cpu_ids,
+            present=topology.present_mask,
             online=topology.online_mask,
             hz=description.hz,
             cost=description.cost,
@@ -87,6 +89,15 @@ class Machine:
         from pseudokern.x86.faults import Faults
 
         return Faults(self.pc)
+
+    @cached_property
+    def caches(self) -> "Caches":
+        """The caches of its CPUs, which boot does not need."""
+        from pseudokern.machine.caches import Caches
+
+        description = self.description
+        cache_kb = description.cpu_model.cache_kb
+        return Caches(description.cache, cache_kb, description.topology)
 
     def _boot(self) -> None:
         self._set_boot_parameters()

@@ -5,11 +5,17 @@ first, socket after socket, then the second threads of all cores, and so on. CPU
 machine with 2 sockets of 16 cores with 2 threads are the two halves of one core.
 
 CPUs beyond those that are plugged in (possible_cpus) would arrive in further sockets.
+
+A hybrid processor is numbered core by core: the threads of each performance core, then the
+efficient cores. Its APIC IDs are those of Alder Lake: as much room for a performance core as for a
+module of four efficient ones.
 """
 
 from typing import NamedTuple
 
 from pseudokern.kernel.cpumask import CpuId, CpuMask
+
+MODULE_CORES = 4  # efficient cores that share a module, and its cache
 
 
 class Topology(NamedTuple):
@@ -17,6 +23,7 @@ class Topology(NamedTuple):
 
     Cores are dealt out to the nodes evenly, in order; with fewer cores than nodes some have none.
     nr_cpus and maxcpus: how many CPUs the kernel was told to know of, and to start.
+    dies: of a socket. efficient_cores: of one thread each, beside the others, in the only socket.
     """
 
     sockets: int = 1
@@ -26,11 +33,13 @@ class Topology(NamedTuple):
     possible_cpus: int = 0
     nr_cpus: int | None = None
     maxcpus: int | None = None
+    dies: int = 1
+    efficient_cores: int = 0
 
     @property
     def plugged_in(self) -> int:
         """How many CPUs the board holds, whatever the kernel was told."""
-        return self.sockets * self.cores * self.threads
+        return self.sockets * self.cores * self.threads + self.efficient_cores
 
     @property
     def nr_cpu_ids(self) -> int:
@@ -59,8 +68,22 @@ class Topology(NamedTuple):
         return self._place(cpu)[2]
 
     def core_of(self, cpu: CpuId) -> int:
-        """Which core of its socket: "core id" in /proc/cpuinfo."""
-        return self._place(cpu)[1]
+        """The number of its core in the socket: "core id" in /proc/cpuinfo."""
+        return self._slot(self._place(cpu)[1])
+
+    def die_of(self, cpu: CpuId) -> int:
+        """Which die of its socket."""
+        return min(self._place(cpu)[1] * self.dies // self.cores, self.dies - 1)
+
+    def is_efficient(self, cpu: CpuId) -> bool:
+        """Is it an efficient core of a hybrid processor?"""
+        return bool(self.efficient_cores) and self.efficient_mask >> cpu & 1 == 1
+
+    @property
+    def efficient_mask(self) -> CpuMask:
+        """The CPUs that are efficient cores of a hybrid processor."""
+        first = self.cores * self.threads
+        return (1 << first + self.efficient_cores) - (1 << first) & self.possible_mask
 
     def socket_of(self, cpu: CpuId) -> int:
         """Which socket: "physical id" in /proc/cpuinfo."""
@@ -79,7 +102,34 @@ class Topology(NamedTuple):
 
     def core_siblings_mask(self, cpu: CpuId) -> CpuMask:
         """The CPUs of the same socket, cpu among them."""
-        return self._mask(self.socket_of(cpu), 0, self.cores)
+        return self._mask(self.socket_of(cpu), 0, self.all_cores)
+
+    def die_mask(self, cpu: CpuId) -> CpuMask:
+        """The CPUs of the same die, cpu among them."""
+        if self.dies == 1:
+            return self.core_siblings_mask(cpu)
+        return self.group_mask(cpu, self.cores // self.dies)
+
+    def group_of(self, cpu: CpuId, cores: int) -> int:
+        """Of the groups of so many neighbouring cores in its socket, the one that cpu is in."""
+        core = self._place(cpu)[1]
+        return (
+            core // cores
+            if core < self.cores
+            else -(-self.cores // cores) + (core - self.cores) // cores
+        )
+
+    def group_mask(self, cpu: CpuId, cores: int) -> CpuMask:
+        """The CPUs of the same group of so many neighbouring cores, cpu among them."""
+        socket, core, _ = self._place(cpu)
+        first, end = (0, self.cores) if core < self.cores else (self.cores, self.all_cores)
+        start = first + (core - first) // cores * cores
+        return self._mask(socket, start, min(start + cores, end))
+
+    @property
+    def all_cores(self) -> int:
+        """Of a socket, of both kinds."""
+        return self.cores + self.efficient_cores
 
     def node_mask(self, node: int) -> CpuMask:
         """The possible CPUs of a NUMA node."""
@@ -91,12 +141,23 @@ class Topology(NamedTuple):
         """The APIC ID as CPUID leaf 11 lays it out: socket, core, thread, in whole bits each."""
         socket, core, thread = self._place(cpu)
         thread_bits = (self.threads - 1).bit_length()
-        core_bits = (self.cores - 1).bit_length()
-        return (socket << core_bits | core) << thread_bits | thread
+        core_bits = self._slot(self.all_cores - 1).bit_length()
+        return (socket << core_bits | self._slot(core)) << thread_bits | thread
+
+    def _slot(self, core: int) -> int:
+        """The place of a core among the APIC IDs of its socket."""
+        if not self.efficient_cores:
+            return core
+        return MODULE_CORES * min(core, self.cores) + max(0, core - self.cores)
 
     def _place(self, cpu: CpuId) -> tuple[int, int, int]:
         """Socket, core of the socket, thread of the core."""
         group, number = self.sockets * self.cores, int(cpu)
+        if self.efficient_cores and number < self.plugged_in:
+            efficient = number - self.cores * self.threads
+            if efficient >= 0:
+                return 0, self.cores + efficient, 0
+            return 0, number // self.threads, number % self.threads
         if number < self.plugged_in:
             thread, core = divmod(number, group)
             return core // self.cores, core % self.cores, thread
@@ -109,6 +170,12 @@ class Topology(NamedTuple):
         if socket >= self.sockets:
             first = self.plugged_in + (socket - self.sockets) * self.cores * self.threads
             start, end = first + first_core * self.threads, first + end_core * self.threads
+            return (1 << end) - (1 << start) & self.possible_mask
+        if self.efficient_cores:
+            start, end = (
+                min(core, self.cores) * self.threads + max(0, core - self.cores)
+                for core in (first_core, end_core)
+            )
             return (1 << end) - (1 << start) & self.possible_mask
         start = socket * self.cores + first_core
         cores = (1 << (end_core - first_core)) - 1 << start

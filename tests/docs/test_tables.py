@@ -10,6 +10,7 @@ from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
+from pseudokern.machine.caches import CACHE_KEYS
 from pseudokern.machine.description import MACHINE_KEYS
 from pseudokern.machine.devices import DEVICE_KEYS
 from pseudokern.machine.parts import COST_KEYS, CPU_KEYS, LOAD_KEYS
@@ -24,6 +25,7 @@ PACKAGE = ROOT / "pseudokern"
 TABLES: dict[str, Mapping[str, Key]] = {
     "`[machine]`": MACHINE_KEYS,
     "`[cpu]`": CPU_KEYS,
+    "`[cache]`": CACHE_KEYS,
     "`[cost]`": COST_KEYS,
     "`[load]`": LOAD_KEYS,
     "`[[device]]`": DEVICE_KEYS,

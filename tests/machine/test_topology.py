@@ -60,3 +60,28 @@ def test_siblings_sockets_and_nodes_each_divide_the_cpus(board):
 def test_no_two_cpus_have_one_apic_id(board):
     apic_ids = {board.apic_id(cpu) for cpu in range(board.nr_cpu_ids)}
     assert len(apic_ids) == board.nr_cpu_ids
+
+
+def test_hybrid_processor_is_numbered_core_by_core_and_its_efficient_cores_last():
+    alder_lake = Topology(cores=4, threads=2, efficient_cores=8)
+    cpus = range(alder_lake.nr_cpu_ids)
+
+    assert alder_lake.efficient_mask == 0xFF00
+    assert alder_lake.siblings_mask(3) == 0b1100
+    assert alder_lake.siblings_mask(9) == 1 << 9
+    assert alder_lake.core_siblings_mask(9) == 0xFFFF
+    # As lscpu and /proc/cpuinfo show them on a Core i7-1260P.
+    assert [alder_lake.core_of(cpu) for cpu in cpus] == [
+        *(0, 0, 4, 4, 8, 8, 12, 12),
+        *(16, 17, 18, 19, 20, 21, 22, 23),
+    ]
+    assert [alder_lake.apic_id(cpu) for cpu in cpus] == [
+        *(0, 1, 8, 9, 16, 17, 24, 25),
+        *(32, 34, 36, 38, 40, 42, 44, 46),
+    ]
+
+
+def test_dies_of_a_socket_have_the_same_number_of_cores():
+    cascade_lake_ap = Topology(sockets=2, cores=4, threads=2, dies=2)
+    assert [cascade_lake_ap.die_of(cpu) for cpu in range(8)] == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert cascade_lake_ap.die_mask(2) == 1 << 2 | 1 << 3 | 1 << 10 | 1 << 11

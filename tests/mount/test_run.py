@@ -109,8 +109,10 @@ def test_pipe_that_is_closed_ends_the_program_as_it_does_outside(shell):
 
 
 def test_working_directory_in_the_real_files_becomes_the_machine_s(shell):
-    said = shell("cd /proc/irq && $RUN laptop -- cat 29/smp_affinity; cd /sys && $RUN -- ls")
-    assert said.stdout.split() == ["f", "bus", "class", "devices", "fs", "kernel"]
+    said = shell(
+        "cd /proc/irq && $RUN laptop -- cat 29/smp_affinity; cd /sys && $RUN -- ls -d devices"
+    )
+    assert said.stdout.split() == ["f", "devices"]
 
 
 def test_real_interrupts_are_reached_neither_by_unmounting_nor_through_other_processes(shell):
