@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 from statistics import median
 
+from bench import storm
 from bench.figure import Figure, Result, interleaved, ratio
 from bench.machines import network_machine
 from pseudokern.kernel.cost import CostModel
@@ -64,7 +65,7 @@ def measure(repeats: int) -> list[Result]:
                 f"{median(ns[wide]):.0f} ns",
             ),
         ]
-    return found
+    return found + storm.measure(repeats)
 
 
 def _machine(shape: str, load: int) -> Machine:

@@ -150,9 +150,14 @@ class IoApic:
             self._send(entry)
 
     def _send(self, entry: RedirectionEntry) -> None:
-        address = entry.address or message_address(entry.destination)
-        data = 0 if entry.address else entry.vector
-        self._bus.write(address, data, self.requester, level=entry.level)
+        bus = self._bus
+        if entry.address:
+            bus.write(entry.address, 0, self.requester, level=entry.level)
+        elif bus.remapping is None:  # the most common: nobody has to look at the message
+            bus.deliver(entry.destination, entry.vector, level=entry.level)
+        else:
+            address = message_address(entry.destination)
+            bus.write(address, entry.vector, self.requester, level=entry.level)
 
     def _forget(self, pin: int) -> None:
         self.entries[pin].remote_irr = False

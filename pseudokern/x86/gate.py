@@ -22,6 +22,7 @@ from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqSetting
 from pseudokern.irq.handle import judge
 from pseudokern.irq.napi_handler import NapiHandler
+from pseudokern.irq.spurious import is_judged_simply
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, Napi
 from pseudokern.kernel.softirq import Softirq
@@ -205,6 +206,11 @@ class Gates:
         cpu, vector = self._vectors.cpus[data.cpu], Vector(data.vector)
         # NET_RX also stops when a poll takes longer than a tick: then it has to be asked.
         polls_are_short = NAPI_WEIGHT * kernel.cost.softirq_item_ns < kernel.tick_period_ns
+        if desc.irqs_unhandled:
+            # Here, because healthy machines do without it.
+            from pseudokern.x86.suspect_gate import SuspectGate
+
+            return SuspectGate(kernel, desc, action, cpu, vector)
         if isinstance(action.handler, NapiHandler) and polls_are_short:
             return NapiGate(kernel, desc, action, cpu, vector, action.handler.napi)
         return EdgeGate(kernel, desc, action, cpu, vector)
@@ -216,7 +222,7 @@ class Gates:
             and not desc.istate
             and not desc.dstate & _UNUSUAL
             and not desc.settings & IrqSetting.NO_DEBUG
-            and not desc.irqs_unhandled
+            and (not desc.irqs_unhandled or is_judged_simply(desc))
             and bool(self._vectors.data(desc).vector)
             and not self._vectors.data(desc).move_in_progress
         )

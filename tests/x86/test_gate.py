@@ -70,10 +70,37 @@ def test_a_line_that_is_disabled_or_about_to_move_takes_the_long_way(line):
     assert not takes_short_way(line)
 
 
-def test_a_line_with_an_unhandled_interrupt_takes_the_long_way(line):
+def test_a_line_under_suspicion_takes_a_short_way_that_judges_every_interrupt(line):
+    line.on_interrupt = lambda: IrqReturn.NONE
+    line.fire(3)
+    assert takes_short_way(line)
+    assert (line.desc.irqs_unhandled, line.desc.irq_count) == (3, 3)
+
+    line.on_interrupt = lambda: IrqReturn.HANDLED
+    line.fire(2)
+    assert (line.desc.irqs_unhandled, line.desc.irq_count) == (3, 5)
+
+
+def test_a_line_under_suspicion_takes_the_long_way_where_others_are_tried_for_it(pc, line):
+    pc.irqs.irqfixup = 1
     line.on_interrupt = lambda: IrqReturn.NONE
     line.fire()
     assert not takes_short_way(line)
+
+
+@pytest.mark.parametrize("gates", [True, False])
+def test_a_storm_ends_with_its_100_000th_interrupt_whichever_way_it_takes(gates):
+    pc = new_pc(1, gates=gates)
+    [line] = msix_lines(pc, 1)
+    line.request()
+    line.on_interrupt = lambda: IrqReturn.NONE
+    line.desc.irq_count = 99_998  # so that it takes no longer than it has to
+    line.desc.irqs_unhandled = 99_950
+    line.fire()
+    assert not line.desc.is_disabled
+    line.fire()
+    assert line.desc.is_disabled
+    assert line.desc.irqs_unhandled == 0
 
 
 def test_gates_that_are_switched_off_are_not_built():
