@@ -135,6 +135,10 @@ class TestLine:
     def free(self) -> None:
         free_irq(self.desc, self)
 
+    def handlers_on(self) -> bool:
+        """Whether it was requested and not freed."""
+        return any(action.dev_id is self for action in self.desc.actions)
+
     def handle(self) -> IrqReturn:
         self.handled_on.append(self.pc.kernel.this.cpu)
         return self.on_interrupt()
