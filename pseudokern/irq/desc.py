@@ -181,6 +181,7 @@ class IrqTable:
 
     on_change   called with a descriptor whose state changed
     resend      replays an interrupt in software; cancel_resend forgets that again
+    schedule_work  has a function called later, in process context
     force_irqthreads  threadirqs: every handler that can be is run in a thread
     noirqdebug  no line is judged by the spurious detector
     irqfixup    1: other lines are tried for an interrupt that nobody handled; 2: also for others
@@ -208,6 +209,7 @@ class IrqTable:
         self.retired_counts = 0
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
         self.resend: Callable[[IrqDesc], None] = lambda _desc: None
+        self.schedule_work: Callable[[Callable[[], None]], None] = kernel.soon
         self.cancel_resend: Callable[[IrqDesc], None] = lambda _desc: None
         self.thread_waiters: dict[IrqDesc, list[KEvent]] = {}
         self.lost: Counter[str] = Counter()

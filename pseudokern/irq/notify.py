@@ -42,7 +42,7 @@ class AffinityNotifier:
         """The affinity was changed; schedule_work(). From any context."""
         if self._desc is not None and not self._queued:
             self._queued = True
-            self._desc.table.kernel.soon(self._work)
+            self._desc.table.schedule_work(self._work)
 
     def _work(self) -> None:
         self._queued = False

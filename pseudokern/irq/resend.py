@@ -6,11 +6,10 @@ irq_inject_interrupt().
 
 import contextlib
 import errno
+from collections.abc import Callable
 
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqData, IrqSetting, IrqState
-from pseudokern.sim.alarm import Alarm
-from pseudokern.sim.timeline import Timeline
 
 
 def replay_pending(desc: IrqDesc) -> None:
@@ -73,25 +72,27 @@ def clear_irq_resend(desc: IrqDesc) -> None:
 
 
 class SoftwareResend:
-    """Calls the flow handlers of the lines given to it, as soon as the present code is done."""
+    """Calls the flow handlers of the lines given to it, in a tasklet.
 
-    def __init__(self, timeline: Timeline) -> None:
-        self._timeline = timeline
+    schedule  has a function called in the TASKLET softirq, once however often it is asked
+    """
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], None]) -> None:
+        self._schedule = schedule
         self._queue: list[IrqDesc] = []
-        self._alarm = Alarm(timeline, self._run)
 
     def resend(self, desc: IrqDesc) -> None:
         """Queue desc, once."""
         if desc not in self._queue:
             self._queue.append(desc)
-            self._alarm.set(self._timeline.now_ns)
+        self._schedule(self.resend_irqs)
 
     def cancel(self, desc: IrqDesc) -> None:
         """desc is shut down: nothing of it is to come."""
         if desc in self._queue:
             self._queue.remove(desc)
 
-    def _run(self) -> None:
+    def resend_irqs(self) -> None:
         while self._queue:
             desc = self._queue.pop(0)
             desc.handle_irq(desc)

@@ -8,6 +8,7 @@ other coroutines that do so, and nothing else. The order of runs is the timeline
 same every time.
 """
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
 from typing import Any
@@ -112,7 +113,7 @@ class KThread:
         self._owed_ns = 0  # what it has computed, and time has not gone by for
         self._deferred: object = None  # what it waits for once that is over
         self._body = body
-        self._alarm = Alarm(threads.kernel.timeline, self._run)
+        self._alarm = threads.take_alarm(self._run)
 
     @property
     def cpu(self) -> int:
@@ -121,6 +122,8 @@ class KThread:
         return first_cpu(online or self._threads.kernel.online)
 
     def wake(self) -> None:
+        if self.state == "X":
+            return
         self.state = "R"
         self._alarm.set(self._threads.kernel.timeline.now_ns + WAKEUP_NS)
 
@@ -131,6 +134,8 @@ class KThread:
 
     def stop(self) -> None:
         """End the thread where it waits."""
+        if self.state == "X":
+            return
         self._alarm.cancel()
         self._body.close()
         self._exit()
@@ -247,7 +252,7 @@ class KThread:
 
     def _exit(self) -> None:
         self.state = "X"
-        self._threads.remove(self)
+        self._threads.remove(self, self._alarm)
         self.on_exit()
 
 
@@ -258,6 +263,7 @@ class KThreads:
         self.kernel = kernel
         self.by_pid: dict[int, KThread] = {}
         self.created = 0
+        self._alarms: deque[Alarm] = deque()
         self._next_pid = FIRST_PID
 
     def create(
@@ -282,5 +288,16 @@ class KThreads:
         pid, self._next_pid = self._next_pid, self._next_pid + 1
         return pid
 
-    def remove(self, thread: KThread) -> None:
+    def take_alarm(self, callback: Callable[[], None]) -> Alarm:
+        """An alarm for a new thread: one that a thread has left, if there is one."""
+        if not self._alarms:
+            return Alarm(self.kernel.timeline, callback)
+        alarm = self._alarms.popleft()
+        alarm.hand_over(callback)
+        return alarm
+
+    def remove(self, thread: KThread, alarm: Alarm) -> None:
+        """A thread has ended, and leaves its alarm."""
         self.by_pid.pop(thread.pid, None)
+        alarm.cancel()
+        self._alarms.append(alarm)

@@ -17,9 +17,7 @@ from typing import Any
 from pseudokern.kernel.kthread import KThread, KThreads
 from pseudokern.kernel.oops import oops
 from pseudokern.kernel.printk import Level
-from pseudokern.kernel.tasklet import Tasklets
 from pseudokern.kernel.warn import warn
-from pseudokern.kernel.workqueue import Workqueues
 from pseudokern.module.core import Core, Owned, users_part
 from pseudokern.module.loader import LoadError, forget, load_class, module_name
 from pseudokern.module.module import Module
@@ -75,8 +73,8 @@ class Modules:
         self._pc = pc
         self._kernel = pc.kernel
         self._threads = threads
-        self._tasklets = Tasklets(self._kernel)
-        self._workqueues = Workqueues(self._kernel, threads, pc.timers)
+        self._tasklets = pc.tasklets
+        self._workqueues = pc.workqueues
         self._next_address = MODULES_VADDR
 
     def load(self, path: Path, arguments: list[str]) -> Completion | None:

@@ -34,6 +34,12 @@ class Alarm:
     def cancel(self) -> None:
         self.due_ns = FOREVER_NS
 
+    def hand_over(self, callback: Callable[[], None]) -> None:
+        """Call callback from now on: an alarm's source on the timeline is there for ever, so what
+        comes and goes takes over the alarms of others."""
+        self.cancel()
+        self._callback = callback
+
     def _ring(self, now_ns: int) -> int:
         if now_ns != self._rings_ns:
             return 0  # it was set to an earlier time afterwards, and rang then

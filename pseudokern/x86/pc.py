@@ -5,6 +5,7 @@ APICs, the I/O APICs, the other CPUs, the tick.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.tasklet import Tasklet, Tasklets
+    from pseudokern.kernel.workqueue import Workqueues
     from pseudokern.x86.dmar import Dmar, Iommu
 
 IOAPIC_BUS = 0xFF  # where the requester ids of I/O APICs are, which are on no bus
@@ -86,8 +89,10 @@ class Pc:
         self.domains.add(self.vectors)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
-        resend = SoftwareResend(kernel.timeline)
+        self._resend_tasklet: Tasklet | None = None
+        resend = SoftwareResend(self._schedule_resend)
         self.irqs.resend, self.irqs.cancel_resend = resend.resend, resend.cancel
+        self.irqs.schedule_work = self._schedule_work
         self.entry = Entry(kernel, self.vectors)
         self.smp = Smp(kernel, self.cpus, self.entry)
         self.timers = TimerWheel(kernel.nr_cpu_ids)
@@ -208,6 +213,32 @@ class Pc:
     def _set_up(self, cpu: CpuId) -> None:
         self.apic_timers.setup_cpu(self.cpus[cpu])
         self.entry.setup_cpu(self.cpus[cpu])
+
+    @cached_property
+    def tasklets(self) -> "Tasklets":
+        """Every CPU's lists of tasklets; few machines need them."""
+        from pseudokern.kernel.tasklet import Tasklets
+
+        return Tasklets(self.kernel)
+
+    @cached_property
+    def workqueues(self) -> "Workqueues":
+        """The workers of every CPU; few machines need them."""
+        from pseudokern.kernel.workqueue import Workqueues
+
+        return Workqueues(self.kernel, self.irqs.kthreads, self.timers)
+
+    def _schedule_resend(self, resend_irqs: Callable[[], None]) -> None:
+        from pseudokern.kernel.tasklet import Tasklet  # x86 itself replays in hardware
+
+        if self._resend_tasklet is None:
+            self._resend_tasklet = Tasklet(resend_irqs)
+        self.tasklets.schedule(self._resend_tasklet)
+
+    def _schedule_work(self, function: Callable[[], None]) -> None:
+        from pseudokern.kernel.workqueue import Work  # only affinity notifiers need it
+
+        self.workqueues.queue_work(self.workqueues.system_wq, Work(function))
 
     def fold_counts(self) -> None:
         """Bring all counts and times that fast paths keep up to date."""

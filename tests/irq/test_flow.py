@@ -13,7 +13,10 @@ from pseudokern.irq.domain import IrqDomain
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqState
 from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.manage import disable_irq, disable_irq_nosync
-from tests.machine_parts import MessageLine, log_of, msix_lines, run_for
+from pseudokern.irq.request import free_irq, request_irq
+from pseudokern.irq.resend import irq_inject_interrupt
+from pseudokern.kernel.softirq import Softirq
+from tests.machine_parts import MessageLine, log_of, msix_lines, run_for, software_line
 
 
 class NotingChip(IrqChip):
@@ -200,3 +203,24 @@ def test_counts_are_kept_for_each_cpu(pc):
     assert one.counts[one.cpu] == 3
     assert other.counts[other.cpu] == 2
     assert sum(one.counts) + sum(other.counts) == 5
+
+
+def test_a_line_that_its_chip_cannot_replay_is_replayed_in_a_tasklet(pc):
+    calls = []
+    desc = software_line(pc, IrqChip(), handle_edge_irq)
+    request_irq(pc.irqs, desc.irq, lambda: calls.append(1) or IrqReturn.HANDLED, 0, "soft", "soft")
+    irq_inject_interrupt(desc)
+    assert calls == []
+
+    run_for(pc, 1_000_000)
+    assert calls == [1]
+    assert pc.kernel.cpus[0].softirq_counts[Softirq.TASKLET] == 1
+
+
+def test_a_replay_in_software_is_forgotten_when_the_line_is_shut_down(pc):
+    desc = software_line(pc, IrqChip(), handle_edge_irq)
+    request_irq(pc.irqs, desc.irq, lambda: IrqReturn.HANDLED, 0, "soft", "soft")
+    irq_inject_interrupt(desc)
+    free_irq(desc, "soft")
+    run_for(pc, 1_000_000)
+    assert not pc.irqs[desc.irq].istate & IrqState.PENDING
