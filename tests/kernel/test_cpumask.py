@@ -3,6 +3,7 @@
 import ast
 import errno
 import re
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -178,3 +179,44 @@ def test_a_recorded_write_gives_what_linux_gave(cpus, recorded):
 
 def test_the_recordings_hold_more_than_300_writes():
     assert len(recorded_writes()) > 300
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"0", b"3-5", b"2-1", b"7", b"8", b"", b"1-3:1/2", b"N", b"1-", b"-"])
+    ),
+    st.sampled_from([b"", b"\n"]),
+)
+def test_plain_lists_are_read_the_fast_way_with_the_same_result(regions, end):
+    text = b",".join(regions) + end
+
+    def outcome(parse):
+        try:
+            return parse()
+        except OSError as error:
+            return error.errno
+
+    # A blank in front changes nothing, but it is not plain.
+    fast = outcome(lambda: cpulist_parse(text, 8))
+    assert fast == outcome(lambda: cpulist_parse(b" " + text, 8))
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 50), st.integers(1, 50))
+def test_a_stride_takes_the_first_cpus_of_each_group(first, length, used, group):
+    used = min(used, group)
+    last = first + length
+    text = f"{first}-{last}:{used}/{group}".encode()
+    expected = sum(1 << cpu for cpu in range(first, last + 1) if (cpu - first) % group < used)
+    assert cpulist_parse(text, 100) == expected
+
+
+def test_a_group_may_be_longer_than_all_cpus():
+    assert cpulist_parse(b"0-7:2/4294967295", 8) == 0b11
+
+
+@pytest.mark.parametrize("region", [b"0-3", b"7", b"0-1023:1/2", b"all", b"N", b"0-1023:512/1023"])
+def test_128_kilobytes_of_list_take_less_than_a_second(region):
+    text = (region + b",") * (131_072 // (len(region) + 1))
+    began = time.process_time()
+    cpulist_parse(text, 1024)
+    assert time.process_time() - began < 1
