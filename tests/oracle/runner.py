@@ -1,23 +1,29 @@
 """Boot a recorded machine, replay recordings of real Linux on it, halt.
 
 scripts/oracle runs this. The comparing is done by recordings/replay, which came
-with the recordings and is kept as it was; this only gives it a machine.
+with the recordings and is kept as it was; this only gives it a machine. A case
+that differs, and prints the directory of the mount where Linux printed /proc, is
+run once more by `pseudokern enter`, for which the machine is /proc itself.
 """
 
 import argparse
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 HALT_TIMEOUT_S = 30
+PSEUDOKERN = [sys.executable, "-m", "pseudokern"]
+TALLY = re.compile(r"\d+ passed, \d+ failed")
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,13 @@ def booted(machine: str) -> Iterator[Path]:
     """Boot machine on a directory of its own, and halt it however the block ends."""
     mount = Path(tempfile.mkdtemp(prefix=f"pseudokern-{machine}-"))
     mount.chmod(0o755)  # the cases of topic nonroot walk through it as user 1000
-    pseudokern = [sys.executable, "-m", "pseudokern"]
     try:
-        boot = [*pseudokern, "boot", machine, "--at", str(mount), "--detach"]
+        boot = [*PSEUDOKERN, "boot", machine, "--at", str(mount), "--detach"]
         subprocess.run(boot, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         yield mount
     finally:
         halt = subprocess.run(
-            [*pseudokern, "halt", "--at", str(mount)],
+            [*PSEUDOKERN, "halt", "--at", str(mount)],
             capture_output=True,
             text=True,
             timeout=HALT_TIMEOUT_S,
@@ -66,21 +71,71 @@ def booted(machine: str) -> Iterator[Path]:
             raise SystemExit(f"oracle: {mount} is left behind: {why}") from error
 
 
+class Outcome(NamedTuple):
+    """What became of a case; differences is empty if it printed what Linux printed."""
+
+    case: str
+    differences: str
+
+
 def replay(
-    machine: str, mount: Path, recordings: Recordings, cases: list[Path], options: list[str]
-) -> list[str]:
-    """The command that replays cases on the machine mounted there."""
+    machine: str, mount: Path, recordings: Recordings, cases: list[Path], options: Iterable[str]
+) -> Iterator[Outcome | str]:
+    """Run cases on the machine mounted there, in order; a str is a remark on all of them."""
+    for outcome in _replay(machine, mount, recordings, cases, options, inside=False):
+        if isinstance(outcome, Outcome) and str(mount) in outcome.differences:
+            script = recordings.cases / f"{outcome.case}.sh"
+            again = _replay(machine, mount, recordings, [script], options, inside=True)
+            if Outcome(outcome.case, "") in again:
+                yield Outcome(outcome.case, "")
+                continue
+        yield outcome
+
+
+def _replay(
+    machine: str,
+    mount: Path,
+    recordings: Recordings,
+    cases: list[Path],
+    options: Iterable[str],
+    *,
+    inside: bool,
+) -> Iterator[Outcome | str]:
+    root = Path("/") if inside else mount
+    enter = [*PSEUDOKERN, "enter", "--at", str(mount), "--"] if inside else []
     command = [
-        *(sys.executable, str(RECORDINGS / "replay")),
+        *(*enter, sys.executable, str(RECORDINGS / "replay")),
         *("--machine", machine),
-        *("--proc", str(mount / "proc"), "--sys", str(mount / "sys")),
+        *("--proc", str(root / "proc"), "--sys", str(root / "sys")),
         *("--irqctl", str(ROOT / "scripts/irqctl"), "--klog", str(ROOT / "scripts/klog")),
         *("--expected", str(recordings.expected), "--lib", str(recordings.lib)),
         *options,
     ]
     if os.geteuid() != 0:
         command += ["--skip", "setpriv"]  # only root can become another user
-    return command + [str(case) for case in cases]
+    command += [str(case) for case in cases]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None
+        yield from _read_outcomes(process.stdout)
+
+
+def _read_outcomes(lines: Iterable[str]) -> Iterator[Outcome | str]:
+    """What recordings/replay prints, case by case."""
+    case, differences = "", ""
+    for line in lines:
+        if case and line.startswith("  "):
+            differences += line
+            continue
+        if case:
+            yield Outcome(case, differences)
+        word, _, name = line.rstrip("\n").partition(" ")
+        case, differences = name if word == "FAIL" else "", ""
+        if word == "pass":
+            yield Outcome(name, "")
+        elif word != "FAIL" and not TALLY.fullmatch(line.rstrip("\n")):
+            yield line.rstrip("\n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -117,15 +172,25 @@ def main() -> int:
             print(f'oracle: no topic "{topic}" in {recordings.cases}: {there}', file=sys.stderr)
             return 2
 
-    options = ["--quiet"] if arguments.quiet else []
+    options = []
     if arguments.only is not None:
         options += ["--only", arguments.only]
     if arguments.timeout is not None:
         options += ["--timeout", arguments.timeout]
     cases = [recordings.cases / topic for topic in arguments.topics] or [recordings.cases]
+    passed = failed = 0
     with booted(arguments.machine) as mount:
-        command = replay(arguments.machine, mount, recordings, cases, options)
-        return subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+        for outcome in replay(arguments.machine, mount, recordings, cases, options):
+            if isinstance(outcome, str):
+                print(outcome)
+                continue
+            passed += not outcome.differences
+            failed += bool(outcome.differences)
+            print("FAIL" if outcome.differences else "pass", outcome.case, flush=True)
+            if not arguments.quiet:
+                print(outcome.differences, end="", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
