@@ -245,9 +245,14 @@ class FuseSession:
         """What libfuse 2 does not know, or does not hand on."""
         file = self._operations.files[handle]
         if opcode == FUSE_POLL:
-            self._reply(unique, (POLLED.pack(POLLED.size, 0, unique, file.poll(), 0),))
-            if size & FUSE_POLL_SCHEDULE_NOTIFY:
-                file.call_when_ready(partial(self._wake_pollers, offset))
+            try:
+                if size & FUSE_POLL_SCHEDULE_NOTIFY:
+                    file.call_when_ready(partial(self._wake_pollers, offset))
+                events = file.poll()
+            except Exception as error:
+                self._refuse(unique, errno_of(error, "poll"))
+            else:
+                self._reply(unique, (POLLED.pack(POLLED.size, 0, unique, events, 0),))
         elif opcode == FUSE_FALLOCATE:
             # Without an answer glibc would write NULs instead, which such files take for text.
             self._refuse(unique, errno.ESPIPE)
