@@ -24,11 +24,13 @@ PAGE_SIZE = 4096
 
 
 class Tree:
-    """The files of one machine. on_write(path, data) hears of every write that succeeds."""
+    """The files of one machine. on_write(path, data) hears of every write that succeeds,
+    on_chmod(path, mode) of every changed mode."""
 
     def __init__(self, machine: Machine, owner_uid: int = 0) -> None:
         self.machine = machine
         self.on_write: Callable[[str, bytes], None] = lambda _path, _data: None
+        self.on_chmod: Callable[[str, int], None] = lambda _path, _mode: None
         self._owner_uid = owner_uid
         self._root = build(ENTRIES)
         machine.kernel.proc_create = partial(proc_create, self._root)
@@ -106,6 +108,7 @@ class Tree:
         found, attributes = self._own(path, caller)
         attributes.mode = stat.S_IFMT(attributes.mode) | stat.S_IMODE(mode)
         self._changed[_key(found)] = attributes
+        self.on_chmod(path, stat.S_IMODE(mode))
 
     def chown(self, path: str, uid: int, gid: int, caller: Caller) -> None:
         """-1 leaves an id as it is. EPERM: only root may."""

@@ -1,6 +1,7 @@
 """Note what is written from outside, and when in simulated time; and write it again.
 
-A line of JSON for each write: the time in ns, the path, the bytes as Latin-1. The clock's own
+A line of JSON for each write: the time in ns, the path, the bytes as Latin-1; or the mode, where
+chmod changed one. The clock's own
 files are left out: what they did is in the times. The first line is when the machine was booted,
 in seconds since 1970, for /proc/stat and the files' times say so.
 """
@@ -33,11 +34,19 @@ class Write(NamedTuple):
     data: bytes
 
 
+class Chmod(NamedTuple):
+    """One change of a file's mode."""
+
+    now_ns: int
+    path: str
+    mode: int
+
+
 class Journal(NamedTuple):
-    """What was written to a machine, in order."""
+    """What was written to a machine, in order, and which modes were changed."""
 
     boot_time_s: int
-    writes: list[Write]
+    writes: list[Write | Chmod]
 
 
 class Recorder:
@@ -53,8 +62,14 @@ class Recorder:
 
     def note(self, path: str, data: bytes) -> None:
         if not path.startswith(_NOT_NOTED):
-            line = {"now_ns": self._timeline.now_ns, "path": path, "data": data.decode("latin-1")}
-            self._file.write(json.dumps(line) + "\n")
+            self._append(path, "data", data.decode("latin-1"))
+
+    def note_mode(self, path: str, mode: int) -> None:
+        self._append(path, "mode", mode)
+
+    def _append(self, path: str, key: str, value: object) -> None:
+        line = {"now_ns": self._timeline.now_ns, "path": path, key: value}
+        self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
         self._file.close()
@@ -76,13 +91,19 @@ class Player:
         while self._writes and self._writes[-1].now_ns <= now_ns:
             write = self._writes.pop()
             try:
-                file = self._tree.open(write.path, os.O_WRONLY, _ROOT)
-                file.write(write.data, 0)
-                file.release()
+                self._make(write)
             except OSError as error:
                 LOG.info("replay: %s at %d ns: %s", write.path, write.now_ns, error)
             except Exception:
                 LOG.exception("replay: %s at %d ns: a bug", write.path, write.now_ns)
+
+    def _make(self, write: Write | Chmod) -> None:
+        if isinstance(write, Chmod):
+            self._tree.chmod(write.path, write.mode, _ROOT)
+            return
+        file = self._tree.open(write.path, os.O_WRONLY, _ROOT)
+        file.write(write.data, 0)
+        file.release()
 
 
 def read_journal(path: Path) -> Journal:
@@ -97,7 +118,9 @@ def read_journal(path: Path) -> Journal:
     )
 
 
-def _write(entry: dict[str, Any]) -> Write:
+def _write(entry: dict[str, Any]) -> Write | Chmod:
+    if "mode" in entry:
+        return Chmod(int(entry["now_ns"]), str(entry["path"]), int(entry["mode"]))
     return Write(int(entry["now_ns"]), str(entry["path"]), entry["data"].encode("latin-1"))
 
 

@@ -67,6 +67,7 @@ def _open_journals(
         recorder = journal.Recorder(options.record, machine.timeline, machine.boot_time_s)
         cleanup.callback(recorder.close)
         tree.on_write = recorder.note
+        tree.on_chmod = recorder.note_mode
     if options.replay is None:
         return None
     recorded = journal.read_journal(options.replay)

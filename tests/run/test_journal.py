@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pseudokern.fs.tree import Tree
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
-from pseudokern.run.journal import Journal, Player, Recorder, Write, read_journal
+from pseudokern.run.journal import Chmod, Journal, Player, Recorder, Write, read_journal
 from pseudokern.run.options import BootError
 from pseudokern.sim.timeline import Timeline
 
@@ -124,3 +124,16 @@ def test_bug_met_by_a_write_is_logged_and_does_not_stop_the_others(tree, caplog)
         Player(Journal(0, [Write(5, AFFINITY, b"2"), Write(5, AFFINITY, b"4")]), tree).play(5)
     assert "ZeroDivisionError: a bug" in caplog.text
     assert affinity(tree) == b"4\n"
+
+
+def test_changed_mode_is_noted_and_changed_again(tree, tmp_path):
+    recorder = Recorder(tmp_path / "journal", tree.machine.timeline, 0)
+    tree.on_chmod = recorder.note_mode
+    tree.chmod(AFFINITY, 0o600, _Root)
+    recorder.close()
+    journal = read_journal(tmp_path / "journal")
+    assert journal.writes == [Chmod(tree.machine.timeline.now_ns, AFFINITY, 0o600)]
+
+    again = Tree(Machine(load("laptop"), seed=1))
+    Player(journal, again).play(tree.machine.timeline.now_ns)
+    assert again.getattr(AFFINITY).mode & 0o777 == 0o600
