@@ -25,6 +25,10 @@ def show_losses(machine: Machine) -> bytes:
     return "".join(f"{losses[place]:10} {place}\n" for place in sorted(losses)).encode()
 
 
+def show_refused(machine: Machine) -> bytes:
+    return encoded("".join(f"{refusal}\n" for refusal in machine.refusals))
+
+
 def store_halt(machine: Machine, _data: bytes) -> None:
     machine.halting.complete()
 
@@ -100,6 +104,11 @@ def store_fault(name: str) -> Callable[[Machine, bytes], None]:
 class IrqctlFile(OpenFile):
     """An open irqctl: what is written is a command, what is read then is its answer.
 
+    A command that takes simulated time returns when it is over; where time stands still, in step
+    mode, it returns at once, and happens as time is advanced.
+
+    ETIME  it takes time, and time has ended (--for)
+
     The kernel moves a descriptor's position by what was written, so the answer begins wherever
     the first read after a command begins.
     """
@@ -121,6 +130,13 @@ class IrqctlFile(OpenFile):
         if isinstance(answer, str):
             self._answer = answer.encode("utf-8", "surrogateescape")
             return len(data)
+        clock = self._machine.clock
+        if clock.has_ended:
+            error = OSError(errno.ETIME, f"irqctl: time ended at {clock.end_ns} ns")
+            answer.fail(error)
+            raise error
+        if clock.mode == "step" and clock.next_stop_ns() is None:
+            return len(data)  # nobody lets time pass meanwhile: it happens when somebody does
         return written_when_done(answer, len(data))
 
 

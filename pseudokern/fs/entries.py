@@ -411,5 +411,6 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_DEBUG}/losses", 0o400, debug.show_losses),
     Special(f"{_DEBUG}/modules/load", 0o200, _later("modules", "LoadFile")),
     Special(f"{_DEBUG}/modules/unload", 0o200, _later("modules", "UnloadFile")),
+    Entry(f"{_DEBUG}/refused", 0o400, debug.show_refused),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
 )

@@ -48,6 +48,9 @@ class TreeFile(OpenFile):
         return self._reader.read(size, offset)
 
     def write(self, data: bytes, offset: int) -> int | Completion:
+        return noting_refusal(self._tree, self._found.path, lambda: self._write(data))
+
+    def _write(self, data: bytes) -> int | Completion:
         self._check_alive()
         if self._entry.store is None:
             raise OSError(errno.EIO, f"{self._found.path} cannot be written")
@@ -84,6 +87,26 @@ class TreeFile(OpenFile):
             raise OSError(errno.EIO if self._found.in_proc else errno.ENODEV, self._found.path)
 
 
+def noting_refusal(
+    tree: "Tree", path: str, write: Callable[[], int | Completion]
+) -> int | Completion:
+    """Write, and keep the reason if it is refused, now or when it is over."""
+    refusals = tree.machine.refusals
+    try:
+        written = write()
+    except OSError as error:
+        refusals.note(path, error)
+        raise
+    if isinstance(written, Completion):
+
+        def look(done: Completion = written) -> None:
+            if done.error is not None:
+                refusals.note(path, done.error)
+
+        written.on_done(look)
+    return written
+
+
 class JournaledFile(OpenFile):
     """A file with a mind of its own, whose writes are told of like all others."""
 
@@ -98,6 +121,9 @@ class JournaledFile(OpenFile):
         return self._file.read(size, offset)
 
     def write(self, data: bytes, offset: int) -> int | Completion:
+        return noting_refusal(self._tree, self._path, lambda: self._write(data, offset))
+
+    def _write(self, data: bytes, offset: int) -> int | Completion:
         try:
             written = self._file.write(data, offset)
         except KernelStopsError:

@@ -15,6 +15,7 @@ from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
 from pseudokern.machine import boot_log
 from pseudokern.machine.description import Description
+from pseudokern.machine.refusals import Refusals
 from pseudokern.sim.clock import Clock
 from pseudokern.sim.completion import Completion
 from pseudokern.sim.timeline import Timeline
@@ -37,6 +38,7 @@ class Machine:
     clock        how its time follows real time, for whoever runs it
     provoker     what carries out commands to provoke exceptions, once there was one
     halting      done when somebody asked for the machine to be shut down
+    refusals     why the last writes from outside were refused
     boot_time_s  when it was switched on, in seconds since 1970
     """
 
@@ -73,6 +75,7 @@ class Machine:
         self.kernel.on_panic = self._stop
         self.provoker: object | None = None
         self.halting = Completion()
+        self.refusals = Refusals(lambda: self.timeline.now_ns)
         self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()
 

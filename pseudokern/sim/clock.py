@@ -39,6 +39,11 @@ class Clock:
     def speed(self) -> float:
         return self._speed
 
+    @property
+    def has_ended(self) -> bool:
+        """Time stands still for good."""
+        return self.end_ns is not None and self._timeline.now_ns >= self.end_ns
+
     def set_mode(self, mode: Mode) -> None:
         self._mode = mode
         self.changed = True
