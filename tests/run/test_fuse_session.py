@@ -2,8 +2,10 @@
 
 import errno
 import os
+import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,16 @@ def test_poll_from_inside_a_read_answers_nobody(mount):
     mount.tree.hook.hook = lambda: answered.append(mount.session.poll())
     assert mount.shell("cat $M/hook").returncode == 0
     assert answered == [0]
+
+
+def test_poll_that_fails_is_an_error_and_the_next_request_is_answered(mount):
+    # The toy's files know no poll(): an AttributeError.
+    program = (
+        "import select, sys; p = select.poll(); p.register(open(sys.argv[1]), 1); print(p.poll())"
+    )
+    polled = mount.shell(f"{sys.executable} -c '{program}' $M/digits")
+    assert polled.stdout == f"[(3, {select.POLLERR})]\n"
+    assert mount.shell("head -c 3 $M/digits").stdout == "012"
 
 
 def test_mounting_leaves_the_signal_handlers_alone(fuse, mount, tmp_path):
