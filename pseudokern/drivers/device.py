@@ -175,6 +175,8 @@ class PciDevice(Device):
             pci_class=pci_class if options["class"] is None else options["class"],
             node=options["node"],
             gsi=options["gsi"] or 0,
+            subsystem=(options.get("subsystem_vendor"), options.get("subsystem_device")),
+            revision=options.get("revision", 0),
         )
         self.pc.pci.add(self.function)
 

@@ -374,6 +374,9 @@ PCI_KEYS: Mapping[str, Key] = {
     "vendor": Key(HexId(16), doc="PCI vendor; the driver knows one"),
     "device": Key(HexId(16), doc="PCI device; the driver knows one"),
     "class": Key(HexId(24), doc="PCI class; the driver knows one"),
+    "subsystem_vendor": Key(HexId(16), doc="who made the card; the chip's vendor if left out"),
+    "subsystem_device": Key(HexId(16), doc="which card; the chip's device if left out"),
+    "revision": Key(HexId(8), default="0x00"),
 }
 
 

@@ -36,6 +36,45 @@ def show_device(_machine: Machine, _root: str, function: PciFunction) -> bytes:
     return b"0x%04x\n" % function.device
 
 
+def show_subsystem_vendor(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    return b"0x%04x\n" % _subsystem(function)[0]
+
+
+def show_subsystem_device(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    return b"0x%04x\n" % _subsystem(function)[1]
+
+
+def show_revision(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    return b"0x%02x\n" % function.revision
+
+
+def show_enable(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    """How often it was enabled: once, by its driver."""
+    return b"%d\n" % bool(function.driver)
+
+
+def show_modalias(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    """What udev finds a driver by."""
+    vendor, device = _subsystem(function)
+    base, sub, interface = function.pci_class.to_bytes(3, "big")
+    return (
+        f"pci:v{function.vendor:08X}d{function.device:08X}sv{vendor:08X}sd{device:08X}"
+        f"bc{base:02X}sc{sub:02X}i{interface:02X}\n"
+    ).encode()
+
+
+def link_to_bus(_machine: Machine, _root: str, _function: PciFunction) -> str:
+    return "../../../bus/pci"
+
+
+def _subsystem(function: PciFunction) -> tuple[int, int]:
+    vendor, device = function.subsystem
+    return (
+        function.vendor if vendor is None else vendor,
+        function.device if device is None else device,
+    )
+
+
 def show_msi_bus(_machine: Machine, _root: str, _function: PciFunction) -> bytes:
     """Whether messages may pass this bridge or come from this device."""
     return b"1\n"

@@ -22,6 +22,8 @@ def requester_id(bdf: Bdf) -> RequesterId:
 class PciFunction:
     """One function of a device. pci_class is the 24-bit class code; node -1 is no node.
 
+    subsystem  vendor and device of the card; None: those of the chip
+
     msix_entries, msi_vectors  how many its capabilities have room for; 0: it has not got that one
     msi_maskable  its MSI capability has a mask bit for each vector
     """
@@ -31,6 +33,8 @@ class PciFunction:
     device: int
     pci_class: int
     node: int = -1
+    subsystem: tuple[int | None, int | None] = (None, None)
+    revision: int = 0
     gsi: int = 0
     msix_entries: int = MAX_ENTRIES
     msi_vectors: int = MAX_VECTORS
