@@ -228,10 +228,10 @@ def _topology_masks() -> Iterable[Entry]:
         yield Entry(f"{_TOPOLOGY}/{name}_list", 0o444, sys_cpu.topology_list(mask))
 
 
-def _sysctls(*names: str) -> Iterable[Entry]:
+def _sysctls(module: str, *names: str) -> Iterable[Entry]:
     for name in names:
-        show = _later("sysctl_kernel", f"show_{name}")
-        store = _later("sysctl_kernel", f"store_{name}")
+        show = _later(module, f"show_{name}")
+        store = _later(module, f"store_{name}")
         yield Entry(f"proc/sys/kernel/{name}", 0o644, show, store)
 
 
@@ -257,8 +257,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         sysctl_printk.store_devkmsg,
     ),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
-    *_sysctls("panic", "panic_on_oops", "panic_on_warn"),
-    *_sysctls("unknown_nmi_panic", "panic_on_io_nmi", "panic_on_unrecovered_nmi"),
+    *_sysctls("sysctl_kernel", "panic", "panic_on_oops", "panic_on_warn"),
+    *_sysctls("sysctl_kernel", "unknown_nmi_panic", "panic_on_io_nmi"),
+    *_sysctls("sysctl_kernel", "panic_on_unrecovered_nmi"),
+    *_sysctls("sysctl_watchdog", "watchdog", "soft_watchdog", "nmi_watchdog"),
+    *_sysctls("sysctl_watchdog", "watchdog_thresh", "watchdog_cpumask"),
+    *_sysctls("sysctl_watchdog", "softlockup_panic", "hardlockup_panic"),
     Entry(
         "proc/irq/default_smp_affinity",
         0o644,

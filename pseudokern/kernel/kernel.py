@@ -64,6 +64,7 @@ class Kernel:
     page_failure_told_ns  when the last of those was reported
     printk_ratelimit  the limit that all places with printk_ratelimit() share, once one needs it
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
+    stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     hogs        the threads that compute without sleeping, by CPU
     occupy      keeps a CPU busy, for ns more, with interrupts off
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
@@ -117,6 +118,7 @@ class Kernel:
         self.page_failure_told_ns: int | None = None
         self.printk_ratelimit: RateLimit | None = None
         self.lockdep = True
+        self.stuck_at: dict[CpuId, list[str]] = {}
         self.hogs: dict[CpuId, Hog] = {}
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None

@@ -23,6 +23,7 @@ from pseudokern.sim.timeline import FOREVER_NS
 
 WAKEUP_NS = 1_500  # from the wake-up to the first instruction, on a CPU that has nothing better
 FIRST_PID = 16
+_FINISHED = object()  # what a thread waits for that has returned, but still computes
 
 
 class Policy(IntEnum):
@@ -153,12 +154,19 @@ class KThread:
         self.run_ns += kernel.cost.thread_ns
         try:
             request, self._deferred = self._deferred, None
+            if request is _FINISHED:
+                raise StopIteration
             if request is None or isinstance(request, Compute):
                 request = self._body.send(None)
             self._wait_for(request)
         except StopIteration:
-            self._leave_cpu(this)
-            self._exit()
+            if self._owed_ns:
+                self._deferred = _FINISHED
+                owed_ns, self._owed_ns = self._owed_ns, 0
+                self._compute(this, owed_ns)
+            else:
+                self._leave_cpu(this)
+                self._exit()
         except Exception as error:
             from pseudokern.kernel.oops import oops  # only what fails needs it
 

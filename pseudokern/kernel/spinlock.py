@@ -26,7 +26,7 @@ from pseudokern.kernel.context import (
 )
 from pseudokern.kernel.panic import CpuHangsError
 from pseudokern.kernel.printk import Level
-from pseudokern.kernel.stack import call_trace
+from pseudokern.kernel.stack import call_trace, symbol
 from pseudokern.kernel.warn import dump_stack, print_taint, task_of
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class SpinLock:
             )
             kernel.log.printk(Level.EMERG, text)
             dump_stack(kernel)
+        spin = symbol("native_queued_spin_lock_slowpath", "")
+        kernel.stuck_at[this.cpu] = [spin, *call_trace(sys._getframe(2), with_callee=True)]
         if not in_task(kernel) or irqs_disabled(kernel):
             kernel.occupy(this, FOR_EVER_NS)  # a thread that spins can be interrupted
         raise CpuHangsError(f"CPU {this.cpu} spins on {self.name}")

@@ -15,6 +15,8 @@ from pseudokern.machine.cmdline import Complaint
 from pseudokern.machine.description import Description
 
 NR_CPUS = 8192  # CONFIG_NR_CPUS of distributions
+# CPUs with a counter for the hard lockup detector: Intel's and AMD's names for it.
+COUNTER_FLAGS = frozenset({"arch_perfmon", "perfctr_core"})
 FIXUP_TEXTS = (
     (),
     ("Misrouted IRQ fixup support enabled.", "This may impact system performance."),
@@ -75,6 +77,7 @@ def print_smp(kernel: Kernel, description: Description) -> None:
         log.printk(Level.INFO, "APIC: SMP mode deactivated")
         log.printk(Level.INFO, "APIC: Switch to symmetric I/O mode setup in no SMP routine")
         log.printk(Level.INFO, "smpboot: SMP disabled")
+    _print_watchdog(kernel, description)
     log.printk(Level.INFO, "smp: Bringing up secondary CPUs ...")
     online = list(cpus_of(kernel.online))
     if len(online) > 1:
@@ -178,3 +181,19 @@ def _announced(kernel: Kernel, cpus: list[CpuId], nodes: int) -> list[str]:
 def _count_order(count: int) -> int:
     """The power of two that count fits into."""
     return (count - 1).bit_length()
+
+
+def has_counter(description: Description) -> bool:
+    """Whether the CPU has a counter that the hard lockup detector can use."""
+    return not COUNTER_FLAGS.isdisjoint(description.cpu_model.flags.split())
+
+
+def _print_watchdog(kernel: Kernel, description: Description) -> None:
+    """watchdog_hardlockup_probe() of kernel/watchdog_perf.c."""
+    parameters = description.parameters
+    if not has_counter(description):
+        text = "NMI watchdog: Perf NMI watchdog permanently disabled"
+        kernel.log.printk(Level.INFO, text)
+    elif not parameters.nowatchdog and parameters.nmi_watchdog is not False:
+        text = "NMI watchdog: Enabled. Permanently consumes one hw-PMU counter."
+        kernel.log.printk(Level.INFO, text)

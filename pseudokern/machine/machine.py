@@ -16,12 +16,14 @@ from pseudokern.kernel.printk import Level
 from pseudokern.machine import boot_log
 from pseudokern.machine.description import Description
 from pseudokern.machine.refusals import Refusals
+from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.clock import Clock
 from pseudokern.sim.completion import Completion
 from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.watchdog import Watchdog
     from pseudokern.machine.caches import Caches
     from pseudokern.module.table import Modules
     from pseudokern.x86.dmar import Iommu
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
+WATCHDOG_PERIOD_NS = 400_000_000  # for each second of the threshold
 EVENTS_AT_ONCE = 100_000
 
 
@@ -102,6 +105,20 @@ class Machine:
         cache_kb = description.cpu_model.cache_kb
         return Caches(description.cache, cache_kb, description.topology)
 
+    @cached_property
+    def watchdog(self) -> "Watchdog":
+        """The lockup detectors. They begin to look when the machine has been up for a while."""
+        from pseudokern.machine.lockup import new_watchdog
+
+        return new_watchdog(self, BOOT_NS)
+
+    def restart_watchdog(self) -> None:
+        """Have the watchdog begin again with the settings that it has now."""
+        self._watch_alarm.set(self.watchdog.restart())
+
+    def _watch(self) -> None:
+        self._watch_alarm.set(self.watchdog.look())
+
     def _boot(self) -> None:
         self._set_boot_parameters()
         boot_log.print_ticks(self.kernel)
@@ -128,6 +145,10 @@ class Machine:
             tlb_hz=load.tlb_hz,
             call_hz=load.call_hz,
         )
+        self._watch_alarm = Alarm(self.timeline, self._watch)
+        thresh_s = self.description.parameters.watchdog_thresh_s
+        if thresh_s and not self.description.parameters.nowatchdog:
+            self._watch_alarm.set(BOOT_NS + thresh_s * WATCHDOG_PERIOD_NS)
         for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
             self.pc.hotplug.down(cpu)
 
