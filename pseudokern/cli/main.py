@@ -36,6 +36,7 @@ COMMANDS = {
     "lsmod": "List the modules that are loaded.",
     "machines": "List the machines that can be booted by name.",
     "check": "Report every problem of machine files.",
+    "snapshot": "Describe a real machine as a machine file.",
 }
 
 

@@ -177,6 +177,7 @@ class PciDevice(Device):
             gsi=options["gsi"] or 0,
             subsystem=(options.get("subsystem_vendor"), options.get("subsystem_device")),
             revision=options.get("revision", 0),
+            first_irq=options["irq"] or 0,
         )
         self.pc.pci.add(self.function)
 

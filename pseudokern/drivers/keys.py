@@ -29,6 +29,7 @@ from pseudokern.sim.quantity import (
 
 NR_CPUS = 8192  # CONFIG_NR_CPUS of distributions' kernels: what a CPU list may name at all
 FASTEST_HZ = 10_000_000.0  # ten times what one CPU can handle when it does nothing else
+MOST_IRQS = 524_543  # NR_IRQS of a kernel for 8192 CPUs, less one
 LAST_SLOT = 31
 PIRQ_A_GSI = 16
 PIRQ_E_GSI = 20
@@ -339,6 +340,36 @@ class ListOf(NamedTuple):
         return Problems(problems) if problems else tuple(items)
 
 
+class TableOf:
+    """An inline table with keys of its own, such as {irq = 24, name = "eth0"}; a dict."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, **keys: Key) -> None:
+        self.keys = keys
+
+    def parse(self, value: object, limits: Limits) -> object:
+        if not isinstance(value, dict):
+            return _mistyped(value, "a table", "put it in { }")
+        problems = [
+            Problem(f"has the unknown key {quoted(name)}", f"known here: {', '.join(self.keys)}")
+            for name in value
+            if name not in self.keys
+        ]
+        parsed: dict[str, object] = {}
+        for name, key in self.keys.items():
+            if name in value:
+                parsed[name] = key.parse(value[name], limits, parsed)
+            elif key.required:
+                problems.append(Problem(f"has no {name}", key.doc))
+            else:
+                parsed[name] = key.parse_default(limits, parsed)
+            found = parsed.get(name)
+            if isinstance(found, Problems):
+                problems += [Problem(f"{name} {p.what}", p.hint) for p in found]
+        return Problems(problems) if problems else parsed
+
+
 class OneOrEach(NamedTuple):
     """One value for all, or a list with one for each of Key.per; always a tuple."""
 
@@ -370,6 +401,9 @@ PCI_KEYS: Mapping[str, Key] = {
         Gsi(minimum=PIRQ_A_GSI, trigger="level", shared=True),
         derive=intx_line,
         doc="I/O APIC line of its INTx pin; as a Q35 board wires the slot if left out",
+    ),
+    "irq": Key(
+        Integer(1, MOST_IRQS), doc="number of its first message; the lowest free one if left out"
     ),
     "vendor": Key(HexId(16), doc="PCI vendor; the driver knows one"),
     "device": Key(HexId(16), doc="PCI device; the driver knows one"),

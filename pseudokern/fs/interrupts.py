@@ -14,7 +14,7 @@ from pseudokern.fs.profile import PROFILES, Profile
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.irqchip import NoChip
 from pseudokern.kernel.cpumask import cpus_of
-from pseudokern.kernel.percpu import UINT_RANGE
+from pseudokern.kernel.percpu import UINT_RANGE, SystemCounts
 from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 
@@ -40,7 +40,18 @@ POSTED_ROWS: tuple[tuple[str, str, str], ...] = (
     ("PIW", "posted_wakeup", "Posted-interrupt wakeup event"),
 )
 
+# Rows of machines that are not a plain PC, or whose kernel is built otherwise; only if asked for.
+OTHER_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("HYP", "hypervisor_callback", "Hypervisor callback interrupts"),
+    ("HRE", "reenlightenment", "Hyper-V reenlightenment interrupts"),
+    ("HVS", "hyperv_stimer0", "Hyper-V stimer0 interrupts"),
+)
+ROWS_AFTER_POSTED: tuple[tuple[str, str, str], ...] = (
+    ("PMN", "posted_msi", "Posted MSI notification event"),
+)
+
 Columns = Callable[[list[int]], tuple[int, ...]]
+Rows = tuple[tuple[str, str, str], ...]
 
 
 class _Row:
@@ -66,6 +77,14 @@ class InterruptsFile:
         self._rows: list[_Row] = []
         self._columns: Columns = tuple
         self._system = b""
+        self._before_errors: Rows = SYSTEM_ROWS
+        self._behind_errors: Rows = POSTED_ROWS
+        if machine.description.rows is not None:
+            labels = set(machine.description.rows.split())
+            self._before_errors = _chosen(SYSTEM_ROWS + OTHER_ROWS, labels)
+            self._behind_errors = _chosen(POSTED_ROWS + ROWS_AFTER_POSTED, labels)
+        self._counts_before = _counts_of(self._before_errors)
+        self._counts_behind = _counts_of(self._behind_errors)
 
     def records(self) -> list[bytes]:
         """The rows as the kernel's iterator makes them: the header comes with the first one, and
@@ -130,27 +149,39 @@ class InterruptsFile:
     def _system_template(self, columns: int, width: int) -> bytes:
         """The rows that have a name instead of a number, as one format of all their counts."""
         counts = "%10d " * columns
-        lines = [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in SYSTEM_ROWS]
+        before = self._before_errors
+        lines = [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in before]
         lines += [f"{label:>{width}}: %10d\n" for label in ("ERR", "MIS")]
-        lines += [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in POSTED_ROWS]
+        behind = self._behind_errors
+        lines += [f"{label:>{width}}: {counts}  {text}\n" for label, _, text in behind]
         return "".join(lines).encode()
 
     def _system_rows(self) -> bytes:
         kernel, entry = self._machine.kernel, self._machine.pc.entry
         counts = [kernel.cpus[cpu].counts for cpu in cpus_of(kernel.online)]
         values = [
-            *chain.from_iterable(zip(*map(_SYSTEM_COUNTS, counts), strict=True)),
+            *chain.from_iterable(zip(*map(self._counts_before, counts), strict=True)),
             entry.errors,
             entry.mis,
-            *chain.from_iterable(zip(*map(_POSTED_COUNTS, counts), strict=True)),
+            *chain.from_iterable(zip(*map(self._counts_behind, counts), strict=True)),
         ]
         if max(values) >= UINT_RANGE:
             values = [value % UINT_RANGE for value in values]
         return self._system % tuple(values)
 
 
-_SYSTEM_COUNTS = attrgetter(*(attribute for _, attribute, _ in SYSTEM_ROWS))
-_POSTED_COUNTS = attrgetter(*(attribute for _, attribute, _ in POSTED_ROWS))
+def _chosen(rows: Rows, labels: set[str]) -> Rows:
+    return tuple(row for row in rows if row[0] in labels)
+
+
+def _counts_of(rows: Rows) -> Callable[[SystemCounts], tuple[int, ...]]:
+    """What reads the counts of these rows."""
+    names = [attribute for _, attribute, _ in rows]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda counts: tuple(getattr(counts, name) for name in names)
+
+
 _FILES: WeakKeyDictionary[Machine, InterruptsFile] = WeakKeyDictionary()
 
 

@@ -35,13 +35,13 @@ class Profile(NamedTuple):
     domain_flag_names: bool = False
 
     def chip_name(self, desc: IrqDesc) -> str:
-        if isinstance(desc.chip, MsiChip) and not self.device_msi:
+        if isinstance(desc.chip, MsiChip) and desc.chip.bdf and not self.device_msi:
             return "IR-PCI-MSI" if desc.chip.name.startswith("IR-") else "PCI-MSI"
         return desc.chip.name
 
     def hwirq(self, desc: IrqDesc) -> int:
         """The hardware number as it is printed."""
-        if isinstance(desc.chip, MsiChip) and not self.device_msi:
+        if isinstance(desc.chip, MsiChip) and desc.chip.bdf and not self.device_msi:
             return _device_id(desc.chip.bdf) << MSI_INDEX_BITS | desc.hwirq
         return desc.hwirq
 

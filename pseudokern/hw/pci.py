@@ -20,12 +20,15 @@ def requester_id(bdf: Bdf) -> RequesterId:
 
 @dataclass(slots=True, eq=False)
 class PciFunction:
-    """One function of a device. pci_class is the 24-bit class code; node -1 is no node.
+    """One function of a device.
 
     subsystem  vendor and device of the card; None: those of the chip
 
     msix_entries, msi_vectors  how many its capabilities have room for; 0: it has not got that one
     msi_maskable  its MSI capability has a mask bit for each vector
+    pci_class  the 24-bit class code
+    node       -1 is no node
+    first_irq  the number that its first message is to have; 0: the lowest that is free
     """
 
     bdf: Bdf
@@ -43,5 +46,6 @@ class PciFunction:
     msi: MsiCapability | None = None
     msix: MsixTable | None = None
     driver: str = ""
+    first_irq: int = 0
     irqs: dict[int, str] = field(default_factory=dict)  # irq -> "msi" or "msix"
     irq: int = 0  # what the irq file shows: the legacy line, or the first MSI

@@ -6,7 +6,7 @@ others are handed out from there, the lowest free range first.
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NewType, Protocol
 
 from pseudokern.irq.action import IrqAction
@@ -191,6 +191,7 @@ class IrqTable:
     thread_waiters  who waits until no thread of a line runs
     lost        interrupts that ended here without a handler, by place
     generation  changes when a descriptor or a handler comes or goes
+    start_affinity  where lines are to go when they are started, if not by default
     gsi_top  the first number that belongs to no pin
     nr_irqs  how many numbers the system advertises; grows when allocation goes past it
     """
@@ -206,6 +207,7 @@ class IrqTable:
         self.gsi_top = gsi_top
         self.nr_irqs = _nr_irqs(gsi_top, nr_legacy, kernel.nr_cpu_ids)
         self.default_affinity: CpuMask = kernel.possible
+        self.start_affinity: Mapping[int, CpuMask] = {}
         self.retired_counts = 0
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
         self.resend: Callable[[IrqDesc], None] = lambda _desc: None
@@ -242,25 +244,33 @@ class IrqTable:
         return desc
 
     def alloc_at(self, irq: Irq, node: int) -> IrqDesc:
-        """Make the descriptor of a pin. EEXIST: it is there already."""
+        """Make the descriptor of a pin, or of any number. EEXIST: it is there already."""
         if irq in self._descs:
             raise OSError(errno.EEXIST, f"interrupt {irq} exists")
-        return self._insert(irq, node, self.default_affinity)
+        self.nr_irqs = max(self.nr_irqs, irq + 1)
+        desc = self._insert(irq, node, self.default_affinity)
+        self._set_start_affinity(desc)
+        return desc
 
     def alloc_descs(
-        self, count: int, node: int, affinities: list[tuple[CpuMask, bool]] | None = None
+        self,
+        count: int,
+        node: int,
+        affinities: list[tuple[CpuMask, bool]] | None = None,
+        first: int = 0,
     ) -> list[IrqDesc]:
-        """Make count descriptors with consecutive numbers, the lowest free range.
+        """Make count descriptors with consecutive numbers, the lowest free range from first on.
 
         affinities gives each its mask and whether it is managed; then the node is that of the
         mask's first CPU.
         """
-        start = self._free_range(count)
+        start = self._free_range(count, first)
         descs = []
         for offset in range(count):
             irq = Irq(start + offset)
             if affinities is None:
                 descs.append(self._insert(irq, node, self.default_affinity))
+                self._set_start_affinity(descs[-1])
                 continue
             mask, managed = affinities[offset]
             home = self.kernel.node_of(first_cpu(mask)) if mask else node
@@ -268,9 +278,23 @@ class IrqTable:
             desc.dstate |= IrqData.AFFINITY_SET
             if managed:
                 desc.dstate |= IrqData.AFFINITY_MANAGED | IrqData.MANAGED_SHUTDOWN
+            else:
+                self._set_start_affinity(desc)
             descs.append(desc)
         self.nr_irqs = max(self.nr_irqs, start + count)
         return descs
+
+    def start_at(self, affinity: Mapping[int, CpuMask]) -> None:
+        """Say where lines are to go when they are started, those that exist and those to come."""
+        self.start_affinity = affinity
+        for desc in self:
+            self._set_start_affinity(desc)
+
+    def _set_start_affinity(self, desc: IrqDesc) -> None:
+        mask = self.start_affinity.get(desc.irq)
+        if mask is not None and not desc.dstate & IrqData.ACTIVATED:
+            desc.affinity = mask
+            desc.dstate |= IrqData.AFFINITY_SET
 
     def free_desc(self, desc: IrqDesc) -> None:
         """Give the number back. The sum of /proc/stat keeps what the line counted."""
@@ -309,8 +333,8 @@ class IrqTable:
         self.generation += 1
         return desc
 
-    def _free_range(self, count: int) -> int:
-        start = max(self.gsi_top, 1)  # a dynamic interrupt is never 0
+    def _free_range(self, count: int, first: int) -> int:
+        start = max(first or self.gsi_top, 1)  # a dynamic interrupt is never 0
         while taken := [n for n in range(start, start + count) if Irq(n) in self._descs]:
             start = taken[-1] + 1
         return start

@@ -30,9 +30,10 @@ class SystemCounts:
     """The rows of /proc/interrupts that have a name instead of a number, for one CPU."""
 
     __slots__ = (
-        "apic_timer", "call_function", "deferred_error", "irq_work", "machine_check_polls",
-        "machine_checks", "nmi", "performance", "posted", "posted_nested", "posted_wakeup",
-        "icr_retries", "reschedule", "spurious", "thermal", "threshold", "tlb",
+        "apic_timer", "call_function", "deferred_error", "hyperv_stimer0", "hypervisor_callback",
+        "icr_retries", "irq_work", "machine_check_polls", "machine_checks", "nmi", "performance",
+        "posted", "posted_msi", "posted_nested", "posted_wakeup", "reenlightenment", "reschedule",
+        "spurious", "thermal", "threshold", "tlb",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,6 +43,8 @@ class SystemCounts:
     apic_timer: int
     call_function: int
     deferred_error: int
+    hyperv_stimer0: int
+    hypervisor_callback: int
     icr_retries: int
     irq_work: int
     machine_check_polls: int
@@ -49,8 +52,10 @@ class SystemCounts:
     nmi: int
     performance: int
     posted: int
+    posted_msi: int
     posted_nested: int
     posted_wakeup: int
+    reenlightenment: int
     reschedule: int
     spurious: int
     thermal: int

@@ -5,6 +5,7 @@
     [cache]      caches, and how many cores share them
     [cost]       how long each part of an interrupt takes
     [load]       what ordinary programs do
+    [affinity]   where interrupts go; [effective_affinity] which CPU that is: affinities.py
     [[device]]   one each: name, driver, and the keys of that driver
 
 Nothing is booted here, but drivers are imported: they own the keys of their devices.
@@ -13,10 +14,11 @@ Nothing is booted here, but drivers are imported: they own the keys of their dev
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pseudokern.drivers import registry
 from pseudokern.drivers.keys import (
+    MOST_IRQS,
     Choice,
     CpuList,
     Flag,
@@ -38,7 +40,10 @@ from pseudokern.machine.cmdline import BootParameters, booted, parse_cmdline
 from pseudokern.machine.devices import DeviceDescription, FindDriver, read_devices
 from pseudokern.machine.parts import COST_KEYS, CPU_KEYS, LOAD_KEYS, CpuModel, Load, cost_model
 from pseudokern.machine.source import FILE, Source, Spot, Table
-from pseudokern.machine.topology import Topology
+from pseudokern.machine.topology import ORDERS, Topology
+
+if TYPE_CHECKING:
+    from pseudokern.machine.affinities import Affinities
 
 KERNELS = ("6.1", "6.12", "6.18")
 MOST_CPUS = 1024
@@ -62,6 +67,9 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "memory": Key(Size(), doc="of all nodes, each of which has the same"),
     "distance": Key(_DISTANCE, default=20, doc="from a node to one of another socket; 10: none"),
     "socket_distance": Key(_DISTANCE, default=20, doc="from a node to another of its socket"),
+    "order": Key(
+        Choice(*ORDERS), default=ORDERS[0], doc="how CPUs are numbered: the last word counts first"
+    ),
     "possible_cpus": Key(_CPUS, doc="with those that could be plugged in"),
     "offline": Key(CpuList(), doc="CPUs that are switched off after boot"),
     "seed": Key(Integer(0, 2**63 - 1), default=0, doc="the same seed gives the same run"),
@@ -77,6 +85,10 @@ MACHINE_KEYS: Mapping[str, Key] = {
     ),
     "x2apic_optout": Key(Flag(), default=False, doc="firmware asks not to use x2APIC"),
     "pic": Key(Flag(), default=True, doc="the 8259 of a PC: interrupts 0-15 always exist"),
+    "nr_irqs": Key(
+        Integer(1, MOST_IRQS + 1), doc="how many the kernel says there are; else as it computes"
+    ),
+    "rows": Key(Text(), doc="rows of /proc/interrupts that have a name; else those of a PC"),
 }
 
 _MACHINE = Spot("[machine]", "machine")
@@ -84,7 +96,8 @@ _CPU = Spot("[cpu]", "cpu")
 _CACHE = Spot("[cache]", "cache")
 _COST = Spot("[cost]", "cost")
 _LOAD = Spot("[load]", "load")
-_TABLES = ("machine", "cpu", "cache", "cost", "load", "device")
+_AFFINITIES = ("affinity", "effective_affinity")
+_TABLES = ("machine", "cpu", "cache", "cost", "load", *_AFFINITIES, "device")
 
 
 class Description(NamedTuple):
@@ -110,6 +123,9 @@ class Description(NamedTuple):
     x2apic_optout: bool
     memory_kb: int
     distances: tuple[int, int]
+    nr_irqs: int | None
+    rows: str | None
+    affinities: "Affinities | None"
     cpu_model: CpuModel
     cache: Mapping[str, Any] | None
     cost: CostModel
@@ -166,6 +182,7 @@ def load(
     cache = _read_caches(source, shape, limits) if _CACHE.table in source.tables else None
     cost = _read_table(source, _COST, COST_KEYS, limits)
     usage = _read_table(source, _LOAD, LOAD_KEYS, limits)
+    affinities = _read_affinities(source, limits)
     devices = read_devices(source, limits, find_driver)
     source.raise_if_any()
     cmdline = f"{values['cmdline']} {overrides.cmdline}".strip()
@@ -187,6 +204,9 @@ def load(
         x2apic_optout=values["x2apic_optout"],
         memory_kb=(values["memory"] or MEMORY_KB * board.plugged_in) // board.nodes,
         distances=(values["socket_distance"], values["distance"]),
+        nr_irqs=values["nr_irqs"],
+        rows=values["rows"],
+        affinities=affinities,
         cpu_model=CpuModel.from_table(cpu),
         cache=cache,
         cost=cost_model(cost),
@@ -223,6 +243,15 @@ def _read_caches(source: Source, board: Topology, limits: Limits) -> dict[str, A
     values = _read_table(source, _CACHE, CACHE_KEYS, limits)
     check_caches(source, _CACHE, values, board)
     return values
+
+
+def _read_affinities(source: Source, limits: Limits) -> "Affinities | None":
+    if not any(name in source.tables for name in _AFFINITIES):
+        return None
+    # Most machines have neither table, and each module costs a start half a millisecond.
+    from pseudokern.machine.affinities import read_affinities
+
+    return read_affinities(source, limits)
 
 
 def _report_unknown_tables(source: Source) -> None:
@@ -280,6 +309,8 @@ def _read_topology(source: Source, values: Table) -> Topology:
     if 0 < possible < total:
         what = f"possible_cpus is {possible}, but there are {total} CPUs already"
         source.report(_MACHINE, "possible_cpus", what, "leave it out")
+    given_order = values.get("order")
+    order = str(given_order) if given_order in ORDERS else ORDERS[0]
     return Topology(
         sockets,
         cores,
@@ -288,6 +319,7 @@ def _read_topology(source: Source, values: Table) -> Topology:
         max(possible, total),
         dies=dies,
         efficient_cores=efficient,
+        order=order,
     )
 
 

@@ -123,6 +123,9 @@ class Machine:
         self._set_boot_parameters()
         boot_log.print_ticks(self.kernel)
         boot_log.print_smp(self.kernel, self.description)
+        affinities = self.description.affinities
+        if affinities is not None:
+            affinities.prepare(self.irqs)
         for entry in self.description.devices:
             driver = find_driver(entry.driver, self.description.base_dir)
             self.devices.append(driver(self.pc, entry.name, entry.options))
@@ -134,7 +137,7 @@ class Machine:
         self._run_to_init()
         self._probe(before_proc=False)
         for device in self.devices:
-            device.open()
+            self._open(device)
         self.test_lines = TestLines(self.pc, self.devices)
         load = self.description.load
         Programs(
@@ -151,6 +154,8 @@ class Machine:
             self._watch_alarm.set(BOOT_NS + thresh_s * WATCHDOG_PERIOD_NS)
         for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
             self.pc.hotplug.down(cpu)
+        if affinities is not None:
+            affinities.apply(self.irqs)
 
     def _stop(self) -> None:
         """The kernel has panicked: time stands still, what is there can be read."""
@@ -165,6 +170,7 @@ class Machine:
         self.kernel.panic_on_oops = int(parameters.panic_on_oops)
         self.kernel.panic_timeout_s = parameters.panic_timeout_s
         self.pc.entry.apic_debug = "apic=debug" in parameters.others
+        irqs.nr_irqs = self.description.nr_irqs or irqs.nr_irqs
         self.pc.pci.has_messages = not parameters.nomsi
         kernel = self.kernel
         kernel.isolated = parameters.isolated
@@ -189,6 +195,14 @@ class Machine:
             text = f"BUG: probe of {device.name} raised an exception; the device is dead"
             log.printk(Level.ALERT, text)
             log.printk(Level.ALERT, traceback.format_exc().rstrip())
+
+    def _open(self, device: Device) -> None:
+        """A device that cannot be taken into use is left alone, as `ip link set up` would."""
+        try:
+            device.open()
+        except OSError as error:
+            text = f"{device.label}: open failed with error -{error.errno}"
+            self.kernel.log.printk(Level.ERR, text)
 
     def _run_to_init(self) -> None:
         while not self.timeline.run(BOOT_NS, EVENTS_AT_ONCE):

@@ -4,6 +4,8 @@ Follows what Linux makes of the ACPI tables of Intel servers: the first threads 
 first, socket after socket, then the second threads of all cores, and so on. CPU 0 and CPU 32 of a
 machine with 2 sockets of 16 cores with 2 threads are the two halves of one core.
 
+Other boards and virtual machines number otherwise, which `order` says: see ORDERS.
+
 CPUs beyond those that are plugged in (possible_cpus) would arrive in further sockets.
 
 A hybrid processor is numbered core by core: the threads of each performance core, then the
@@ -11,11 +13,14 @@ efficient cores. Its APIC IDs are those of Alder Lake: as much room for a perfor
 module of four efficient ones.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 
 MODULE_CORES = 4  # efficient cores that share a module, and its cache
+# Which number counts first, the last word: "thread socket core" has the cores of a socket first.
+ORDERS = ("thread socket core", "socket core thread", "socket thread core", "thread core socket")
 
 
 class Topology(NamedTuple):
@@ -35,6 +40,7 @@ class Topology(NamedTuple):
     maxcpus: int | None = None
     dies: int = 1
     efficient_cores: int = 0
+    order: str = ORDERS[0]
 
     @property
     def plugged_in(self) -> int:
@@ -158,12 +164,31 @@ class Topology(NamedTuple):
             if efficient >= 0:
                 return 0, self.cores + efficient, 0
             return 0, number // self.threads, number % self.threads
+        if number < self.plugged_in and self.order != ORDERS[0]:
+            return self._place_in_order(number)
         if number < self.plugged_in:
             thread, core = divmod(number, group)
             return core // self.cores, core % self.cores, thread
         extra = number - self.plugged_in
         core, thread = divmod(extra, self.threads)
         return self.sockets + core // self.cores, core % self.cores, thread
+
+    def _place_in_order(self, number: int) -> tuple[int, int, int]:
+        place = {}
+        for axis, count in reversed(self._counts()):
+            number, place[axis] = divmod(number, count)
+        return place["socket"], place["core"], place["thread"]
+
+    def _counts(self) -> list[tuple[str, int]]:
+        """How many there are of each, the one that counts first at the end."""
+        counts = {"socket": self.sockets, "core": self.cores, "thread": self.threads}
+        return [(axis, counts[axis]) for axis in self.order.split()]
+
+    def _number(self, place: Mapping[str, int]) -> int:
+        number = 0
+        for axis, count in self._counts():
+            number = number * count + place[axis]
+        return number
 
     def _mask(self, socket: int, first_core: int, end_core: int) -> CpuMask:
         """The possible CPUs of some cores of a socket."""
@@ -177,6 +202,13 @@ class Topology(NamedTuple):
                 for core in (first_core, end_core)
             )
             return (1 << end) - (1 << start) & self.possible_mask
+        if self.order != ORDERS[0]:
+            places = (
+                {"socket": socket, "core": core, "thread": thread}
+                for core in range(first_core, end_core)
+                for thread in range(self.threads)
+            )
+            return sum(1 << self._number(place) for place in places) & self.possible_mask
         start = socket * self.cores + first_core
         cores = (1 << (end_core - first_core)) - 1 << start
         mask = 0

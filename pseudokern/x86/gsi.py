@@ -75,6 +75,21 @@ class GsiMap:
         self._connect(desc, gsi, level=True, active_low=True, is_timer=False)
         return desc
 
+    def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
+        """The interrupt of a pin under a chosen number, as later I/O APICs and boards without a
+        8259 have them; made at its first use.
+
+        EINVAL  no I/O APIC has this pin
+        """
+        desc = self._irqs.get(irq)
+        if desc is not None:
+            return desc
+        if gsi >= PINS * len(self._ioapics):
+            raise OSError(errno.EINVAL, f"no I/O APIC has GSI {gsi}")
+        desc = self._irqs.alloc_at(irq, node)
+        self._connect(desc, gsi, level=level, active_low=level, is_timer=False)
+        return desc
+
     def intx_line(self, gsi: int) -> IntxLine:
         """The shared wire of a PCI line."""
         line = self._lines.get(gsi)

@@ -16,6 +16,10 @@ class WiredLines(Protocol):
         """The interrupt of a PCI line. EINVAL: there is no such line."""
         ...
 
+    def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
+        """The interrupt of a line under a chosen number. EINVAL: there is no such line."""
+        ...
+
     def intx_line(self, gsi: int) -> IntxLine:
         """The wire of a PCI line, which its devices share."""
         ...

@@ -6,18 +6,18 @@ drivers/acpi/pci_irq.c.
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.hw.bus import InterruptBus
 from pseudokern.hw.ioapic import LOST_ON_THE_WAY
 from pseudokern.hw.message import Message
-from pseudokern.hw.msi import MsiCapability
+from pseudokern.hw.msi import COUNTS, MsiCapability
 from pseudokern.hw.msix import MsixTable
 from pseudokern.hw.pci import Bdf, PciFunction, requester_id
 from pseudokern.irq.affinity import create_affinity_masks, group_cpus_evenly
 from pseudokern.irq.chip import handle_edge_irq
-from pseudokern.irq.desc import IrqDesc, IrqTable
+from pseudokern.irq.desc import Irq, IrqDesc, IrqTable
 from pseudokern.irq.domain import BusToken, DomainFlag, IrqDomain, IrqDomains
 from pseudokern.kernel.cpumask import CpuId, CpuMask
 from pseudokern.kernel.kernel import Kernel
@@ -41,6 +41,14 @@ class Spread(NamedTuple):
 
     pre: int = 0
     post: int = 0
+
+
+class MessagePlace(NamedTuple):
+    """Which number a message's interrupt has; managed: the CPUs that the kernel keeps it on."""
+
+    irq: Irq
+    message: int
+    managed: CpuMask | None = None
 
 
 class PciBus:
@@ -192,6 +200,47 @@ class PciBus:
         function.irq = descs[0].irq
         return descs
 
+    def alloc_at(
+        self, function: PciFunction, kind: str, places: Sequence[MessagePlace]
+    ) -> list[IrqDesc]:
+        """Make interrupts of chosen messages with chosen numbers; kind is "msix" or "msi".
+
+        Without interrupt remapping, more than one MSI gets an address and data each.
+
+        EINVAL  messages are switched off
+        EEXIST  a number is taken
+        ENOSPC  managed vectors do not fit; then none is made
+        """
+        if not self.has_messages:
+            raise OSError(errno.EINVAL, "pci=nomsi: there are no message signalled interrupts")
+        if taken := [place.irq for place in places if self._irqs.get(place.irq) is not None]:
+            raise OSError(errno.EEXIST, f"interrupts {taken} exist")
+        requester = requester_id(function.bdf)
+        descs = []
+        is_spread = any(place.managed is not None for place in places)
+        for place in places:
+            mask = self._irqs.default_affinity if place.managed is None else place.managed
+            masks = [(mask, place.managed is not None)] if is_spread else None
+            descs += self._irqs.alloc_descs(1, function.node, masks, place.irq)
+        indexes = [place.message for place in places]
+        blocks = COUNTS if self.ir is not None else (1,)
+        if kind == "msi" and len(places) in blocks and indexes == list(range(len(places))):
+            function.msi = capability = MsiCapability(
+                self._bus, len(places), requester=requester, maskable=True
+            )
+            self._connect(function, "MSI", descs, capability.entries)
+            capability.set_enabled(True)
+        else:
+            count = 1 + max(indexes)
+            table = MsixTable(self._bus, count, requester=requester)
+            function.msix = table
+            entries = [table.entries[index] for index in indexes]
+            self._connect(function, kind.upper(), descs, entries)
+            table.set_enabled(True)
+        if kind == "msi":
+            function.irq = descs[0].irq
+        return descs
+
     def free(self, function: PciFunction) -> None:
         """Take the messages back, if there are any. Their handlers must be gone."""
         domain = self._domains.get(function.bdf)
@@ -219,14 +268,24 @@ class PciBus:
         spread: Spread | None,
     ) -> list[IrqDesc]:
         affinities = self._affinities(len(entries), spread) if spread is not None else None
-        descs = self._irqs.alloc_descs(len(entries), function.node, affinities)
+        descs = self._irqs.alloc_descs(len(entries), function.node, affinities, function.first_irq)
+        return self._connect(function, kind, descs, entries)
+
+    def _connect(
+        self,
+        function: PciFunction,
+        kind: str,
+        descs: list[IrqDesc],
+        entries: Sequence[Message],
+    ) -> list[IrqDesc]:
+        """Put fresh descriptors in front of messages; what cannot be had is given back."""
         chip = self._chip(kind, function.bdf)
         name = f"{chip.name}-{_TOKENS[kind]}"
         domain = IrqDomain(name, parent=self.ir or self._vectors, flags=_DEVICE_DOMAIN)
         self._domains[function.bdf] = domain
         self._all_domains.add(domain)
         # The messages of MSI are one block, which one message has room for.
-        size = len(entries) if kind == "MSI" else 1
+        size = len(entries) if function.msi is not None else 1
         for start in range(0, len(entries), size):
             block = range(start, start + size)
             try:
@@ -236,7 +295,7 @@ class PciBus:
                 raise
             for index in block:
                 desc, entry = descs[index], entries[index]
-                domain.associate(desc, index, chip, entry, handle_edge_irq, "edge")
+                domain.associate(desc, entry.index, chip, entry, handle_edge_irq, "edge")
                 chip.write_target(desc)
                 entry.set_message(*chip.message(desc))
                 function.irqs[desc.irq] = kind.lower()

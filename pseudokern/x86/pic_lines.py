@@ -55,6 +55,13 @@ class PicLines:
         self._chip.set_level(desc.irq)
         return desc
 
+    def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
+        """The interrupt of a line of the pair, which has the line's number. EINVAL: none has."""
+        desc = self._irqs.find(irq)
+        if level:
+            self._chip.set_level(irq)
+        return desc
+
     def intx_line(self, gsi: int) -> IntxLine:
         """The wire into the 8259, of all PCI lines that are routed to one."""
         pin = self._router.route(gsi)

@@ -10,6 +10,7 @@ from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
+from pseudokern.machine.affinities import AFFINITY_KEYS
 from pseudokern.machine.caches import CACHE_KEYS
 from pseudokern.machine.description import MACHINE_KEYS
 from pseudokern.machine.devices import DEVICE_KEYS
@@ -28,6 +29,7 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[cache]`": CACHE_KEYS,
     "`[cost]`": COST_KEYS,
     "`[load]`": LOAD_KEYS,
+    "`[affinity]`": AFFINITY_KEYS,
     "`[[device]]`": DEVICE_KEYS,
     "Every PCI device": PCI_KEYS,
 } | {

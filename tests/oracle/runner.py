@@ -51,7 +51,7 @@ class Recordings:
 @contextlib.contextmanager
 def booted(machine: str) -> Iterator[Path]:
     """Boot machine on a directory of its own, and halt it however the block ends."""
-    mount = Path(tempfile.mkdtemp(prefix=f"pseudokern-{machine}-"))
+    mount = Path(tempfile.mkdtemp(prefix=f"pseudokern-{Path(machine).stem}-"))
     mount.chmod(0o755)  # the cases of topic nonroot walk through it as user 1000
     try:
         boot = [*PSEUDOKERN, "boot", machine, "--at", str(mount), "--detach"]
@@ -144,7 +144,10 @@ def parse_arguments() -> argparse.Namespace:
         description="Replay recordings of real Linux on a booted machine.",
         epilog='The last line is "N passed, N failed"; the exit status is 1 if a case failed.',
     )
-    parser.add_argument("machine", metavar="MACHINE", help="a preset's name")
+    parser.add_argument("machine", metavar="MACHINE", help="a preset's name, or a file")
+    parser.add_argument(
+        "--like", metavar="NAME", help="compare with this recorded machine; default: MACHINE"
+    )
     parser.add_argument("topics", metavar="TOPIC", nargs="*", help="directories of cases; all")
     parser.add_argument("--cases", metavar="DIR", type=Path, help="where the cases are")
     parser.add_argument("--expected", metavar="DIR", type=Path, help="what Linux printed")
@@ -180,7 +183,8 @@ def main() -> int:
     cases = [recordings.cases / topic for topic in arguments.topics] or [recordings.cases]
     passed = failed = 0
     with booted(arguments.machine) as mount:
-        for outcome in replay(arguments.machine, mount, recordings, cases, options):
+        like = arguments.like or Path(arguments.machine).stem
+        for outcome in replay(like, mount, recordings, cases, options):
             if isinstance(outcome, str):
                 print(outcome)
                 continue
