@@ -47,6 +47,7 @@ _ENTRIES = {
     "Entry._irq_exit": Kind.LEAVING,
     "KThread._run": Kind.TASK,
     "NapiGate.fire": Kind.SOFTIRQ,
+    "SuspectGate.fire": Kind.HARDIRQ,
     "Nmis._run": Kind.NMI,
     "Softirqs._begin": Kind.SOFTIRQ,
     "Softirqs._run": Kind.SOFTIRQ,

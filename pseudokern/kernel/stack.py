@@ -52,6 +52,13 @@ METHODS: dict[str, tuple[str, ...]] = {
     "Softirqs._run": ("handle_softirqs",),
     "Softirqs.irq_exit": ("handle_softirqs",),
     "SpuriousPoller._poll": ("poll_spurious_irqs",),
+    "SuspectGate.fire": (
+        "handle_irq_event",
+        "handle_edge_irq",
+        "common_interrupt",
+        "asm_common_interrupt",
+    ),
+    "note_unhandled": (),
     "TimerWheel.run": ("call_timer_fn", "__run_timers", "run_timer_softirq"),
     "Worker._main": ("worker_thread",),
     "Worker._process": ("process_one_work",),

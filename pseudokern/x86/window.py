@@ -20,13 +20,13 @@ from pseudokern.kernel.stack import call_trace
 if TYPE_CHECKING:
     from pseudokern.x86.pc import Pc
 
-SHORT_WAY = "EdgeGate.fire"
+SHORT_WAYS = {"EdgeGate.fire", "SuspectGate.fire"}
 
 
 def set_handler_window(pc: "Pc", this: PerCpu, frame: FrameType, is_open: bool) -> None:
     """The handler that frame called sets or clears IF."""
     cpu = pc.cpus[this.cpu]
-    is_short = frame.f_code.co_qualname == SHORT_WAY
+    is_short = frame.f_code.co_qualname in SHORT_WAYS
     if not is_open:
         cpu.close_window(in_handler=not is_short)
         return
@@ -61,7 +61,7 @@ def _watch(pc: "Pc", this: PerCpu, frame: FrameType, desc: IrqDesc, *, is_short:
 
 def _desc_of(frame: FrameType) -> IrqDesc | None:
     """The line whose handler frame called; None for a vector of the system."""
-    if frame.f_code.co_qualname == SHORT_WAY:
+    if frame.f_code.co_qualname in SHORT_WAYS:
         found = frame.f_locals["self"]._desc
     else:
         found = frame.f_locals.get("desc")
