@@ -109,6 +109,7 @@ class KThread:
         self.runs = 0
         self.run_ns = 0
         self.start_ns = threads.kernel.timeline.now_ns
+        self.is_ksoftirqd = False
         self.on_exit: Callable[[], None] = lambda: None
         self._threads = threads
         self._owed_ns = 0  # what it has computed, and time has not gone by for
@@ -184,7 +185,7 @@ class KThread:
             hog = kernel.hogs.get(this.cpu) if kernel.hogs else None
             this.current = outer_task if hog is None else hog.task
             # What it raised runs as soon as bottom halves are enabled again.
-            if this.softirq_pending:
+            if this.softirq_pending and not self.is_ksoftirqd:
                 kernel.softirqs.raise_from_process(this, 0)
 
     def _die(self, this: PerCpu) -> None:

@@ -3,8 +3,8 @@
 Follows kernel/softirq.c. A softirq takes simulated time with interrupts enabled: an interrupt
 that comes meanwhile is handled at once, and what it raises runs when the present run is over.
 
-Not modelled yet: ksoftirqd. A CPU that raises more after MAX_SOFTIRQ_RESTART passes begins
-another run as soon as the last one's time is over.
+After MAX_SOFTIRQ_RESTART passes, or MAX_SOFTIRQ_TIME_NS in jiffies, the rest is left to ksoftirqd.
+A run of a single softirq goes pass by pass along the timeline, one of several at once.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import Timeline
 
 MAX_SOFTIRQ_RESTART = 10
+MAX_SOFTIRQ_TIME_NS = 2_000_000
 
 
 class Softirq(IntEnum):
@@ -49,10 +50,14 @@ class Runs(Protocol):
     """Who knows which CPU it is that runs now: the kernel."""
 
     this: PerCpu
+    tick_period_ns: int
 
 
 class Softirqs:
-    """The ten actions, and their execution on each CPU."""
+    """The ten actions, and their execution on each CPU.
+
+    wake_ksoftirqd  has a thread run what is pending on a CPU; without it another run does
+    """
 
     def __init__(
         self, kernel: Runs, timeline: Timeline, cpus: list[PerCpu], softirq_ns: int
@@ -61,6 +66,7 @@ class Softirqs:
         self._softirq_ns = softirq_ns
         self._actions: list[Action] = [self._nothing] * NR_SOFTIRQS
         self._alarms = [Alarm(timeline, self._resume(this, timeline)) for this in cpus]
+        self.wake_ksoftirqd: Callable[[PerCpu], None] | None = None
 
     def open_softirq(self, number: Softirq, action: Action) -> None:
         self._actions[number] = action
@@ -100,26 +106,63 @@ class Softirqs:
         if this.softirq_pending:
             self._alarms[this.cpu].set(this.softirq_end_ns)
 
+    def raise_softirq(self, this: PerCpu, bits: int, *, in_interrupt: bool) -> None:
+        """Raise softirqs; ksoftirqd runs them if no interrupt is about to end here."""
+        this.softirq_pending |= bits
+        if not in_interrupt:
+            if self.wake_ksoftirqd is not None:
+                self.wake_ksoftirqd(this)
+            else:
+                self.raise_from_process(this, 0)
+
     def raise_from_process(self, this: PerCpu, bits: int) -> None:
         """Raise softirqs outside any interrupt; they run within a nanosecond."""
         this.softirq_pending |= bits
         self._alarms[this.cpu].set(this.softirq_end_ns)
 
+    def run_ksoftirqd(self, this: PerCpu, now_ns: int) -> None:
+        """What the thread does in one go."""
+        self._run(this, now_ns)
+        self._alarms[this.cpu].cancel()  # the thread itself goes on
+
     def _run(self, this: PerCpu, now_ns: int) -> None:
         end_ns = now_ns
-        for _ in range(MAX_SOFTIRQ_RESTART):
-            pending, this.softirq_pending = this.softirq_pending, 0
+        is_enough = False
+        for passes in range(MAX_SOFTIRQ_RESTART):
+            pending = this.softirq_pending
             if not pending:
                 break
+            if passes and self._is_too_long(now_ns, end_ns):
+                is_enough = True
+                break
+            this.softirq_pending = 0
             for number in _numbers(pending):
                 this.softirq_counts[number] += 1
                 end_ns = self._actions[number](this, end_ns + self._softirq_ns)
+        else:
+            is_enough = True
         self.run_ended(this, now_ns, end_ns)
+        if is_enough and this.softirq_pending:
+            self._leave_rest(this)
+
+    def _is_too_long(self, began_ns: int, now_ns: int) -> bool:
+        """time_before(jiffies, end), with the end in whole jiffies."""
+        tick_ns = self._kernel.tick_period_ns
+        return now_ns // tick_ns - began_ns // tick_ns >= -(-MAX_SOFTIRQ_TIME_NS // tick_ns)
+
+    def _leave_rest(self, this: PerCpu) -> None:
+        """No more passes here."""
+        if self.wake_ksoftirqd is not None:
+            self._alarms[this.cpu].cancel()
+            self.wake_ksoftirqd(this)
 
     def _resume(self, this: PerCpu, timeline: Timeline) -> Callable[[], None]:
+        """Runs what is pending, and counts the passes of a run that never finds an end."""
         kernel = self._kernel
+        passes = began_ns = 0
 
         def resume() -> None:
+            nonlocal passes, began_ns
             if not this.softirq_pending:
                 return
             outer, kernel.this = kernel.this, this
@@ -127,6 +170,15 @@ class Softirqs:
                 self._begin(this, timeline.now_ns)
             finally:
                 kernel.this = outer
+            if not this.softirq_pending:
+                passes = 0
+                return
+            if not passes:
+                passes, began_ns = 1, timeline.now_ns  # the first one was an interrupt's exit
+            passes += 1
+            if passes >= MAX_SOFTIRQ_RESTART or self._is_too_long(began_ns, this.softirq_end_ns):
+                passes = 0
+                self._leave_rest(this)
 
         return resume
 

@@ -9,6 +9,7 @@ Linux raises the softirq of a disabled tasklet again and again, until it is enab
 import itertools
 from collections.abc import Callable
 
+from pseudokern.kernel.context import in_interrupt
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
@@ -66,7 +67,8 @@ class Tasklets:
     def _add(self, tasklet: Tasklet, this: PerCpu) -> None:
         number = Softirq.HI if tasklet.is_high else Softirq.TASKLET
         self._lists[number][this.cpu].append(tasklet)
-        self._kernel.softirqs.raise_from_process(this, 1 << number)
+        inside = in_interrupt(self._kernel) and this is self._kernel.this
+        self._kernel.softirqs.raise_softirq(this, 1 << number, in_interrupt=inside)
 
     def _action(self, number: Softirq) -> Callable[[PerCpu, int], int]:
         def run(this: PerCpu, now_ns: int) -> int:
@@ -95,4 +97,4 @@ class Tasklets:
             waiting, lists[cpu] = lists[cpu], []
             lists[heir.cpu] += waiting
             if waiting:
-                self._kernel.softirqs.raise_from_process(heir, 1 << number)
+                self._kernel.softirqs.raise_softirq(heir, 1 << number, in_interrupt=False)

@@ -39,6 +39,7 @@ from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.ksoftirqd import Ksoftirqd
     from pseudokern.kernel.tasklet import Tasklet, Tasklets
     from pseudokern.kernel.workqueue import Workqueues
     from pseudokern.x86.dmar import Dmar, Iommu
@@ -89,6 +90,7 @@ class Pc:
         self.domains.add(self.vectors)
         self.gates = Gates(kernel, self.vectors)
         self.irqs.on_change = self.gates.rebuild
+        kernel.softirqs.wake_ksoftirqd = self._wake_ksoftirqd
         self._resend_tasklet: Tasklet | None = None
         resend = SoftwareResend(self._schedule_resend)
         self.irqs.resend, self.irqs.cancel_resend = resend.resend, resend.cancel
@@ -116,6 +118,16 @@ class Pc:
             text = "ACPI: Skipping IOAPIC probe due to 'noapic' option."
             kernel.log.printk(Level.INFO, text)
         self._boot()
+
+    @cached_property
+    def ksoftirqd(self) -> "Ksoftirqd":
+        """The threads for softirqs, which few machines ever need."""
+        from pseudokern.kernel.ksoftirqd import Ksoftirqd
+
+        return Ksoftirqd(self.kernel, self.irqs.kthreads)
+
+    def _wake_ksoftirqd(self, this: PerCpu) -> None:
+        self.ksoftirqd.wake(this)
 
     def _lines(self, level_isa: frozenset[int]) -> WiredLines:
         irqs, vectors, chip = self.irqs, self.vectors, self.pic_chip

@@ -8,7 +8,7 @@ from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import MAX_SOFTIRQ_RESTART, Softirq, Softirqs
 from pseudokern.sim.timeline import Timeline
-from tests.machine_parts import INTERRUPT_NS, msix_line, new_pc, run_for
+from tests.machine_parts import INTERRUPT_NS, MS, msix_line, new_pc, run_for
 
 SOFTIRQ_NS = 400
 
@@ -25,7 +25,9 @@ def this():
 
 @pytest.fixture
 def softirqs(timeline, this):
-    return Softirqs(SimpleNamespace(this=PerCpu(1)), timeline, [this], SOFTIRQ_NS)
+    return Softirqs(
+        SimpleNamespace(this=PerCpu(1), tick_period_ns=4_000_000), timeline, [this], SOFTIRQ_NS
+    )
 
 
 def test_pending_softirqs_run_in_the_order_of_their_numbers(softirqs, this):
@@ -90,6 +92,101 @@ def test_softirqs_that_had_to_wait_know_their_cpu():
     run_for(pc, 10)
     assert ran_on == [1]
     assert pc.kernel.this.cpu == 0
+
+
+def always(pc, number, passes):
+    """Let a softirq of CPU 0 be raised again until it has had so many passes."""
+
+    def action(this, now_ns):
+        if this.softirq_counts[number] < passes:
+            this.softirq_pending |= 1 << number
+        return now_ns
+
+    pc.kernel.softirqs.open_softirq(number, action)
+
+
+def leave_interrupt(pc, this):
+    """An interrupt that began now is over on this CPU."""
+    run_for(pc, INTERRUPT_NS)
+    pc.kernel.softirqs.irq_exit(this, pc.kernel.timeline.now_ns, INTERRUPT_NS)
+
+
+def threads(pc):
+    return {thread.comm: thread for thread in pc.irqs.kthreads.by_pid.values()}
+
+
+@pytest.mark.parametrize("others", [0, 1 << Softirq.HI])
+def test_softirq_that_is_always_pending_gets_ten_passes_and_the_rest_in_ksoftirqd(others):
+    pc = new_pc(2)
+    always(pc, Softirq.SCHED, 11)
+    this = pc.kernel.cpus[0]
+    this.softirq_pending |= 1 << Softirq.SCHED | others
+    leave_interrupt(pc, this)
+    run_for(pc, 0 if others else 9 * SOFTIRQ_NS)  # one alone goes pass by pass
+    assert this.softirq_counts[Softirq.SCHED] == MAX_SOFTIRQ_RESTART == 10
+    assert list(threads(pc)) == ["ksoftirqd/0"]
+    assert threads(pc)["ksoftirqd/0"].runs == 0
+
+    run_for(pc, 10_000)
+    assert this.softirq_counts[Softirq.SCHED] == 11
+    assert threads(pc)["ksoftirqd/0"].runs > 0
+    assert not this.softirq_pending
+
+
+def test_softirq_that_ends_after_ten_passes_needs_no_thread():
+    pc = new_pc(2)
+    always(pc, Softirq.SCHED, 10)
+    this = pc.kernel.cpus[0]
+    this.softirq_pending |= 1 << Softirq.SCHED
+    leave_interrupt(pc, this)
+    run_for(pc, MS)
+    assert this.softirq_counts[Softirq.SCHED] == 10
+    assert not threads(pc)
+
+
+def test_softirq_that_takes_two_milliseconds_leaves_the_rest_to_ksoftirqd():
+    pc = new_pc(2)
+    passes = []
+
+    def slow(this, now_ns):
+        passes.append(now_ns)
+        if len(passes) < 4:
+            this.softirq_pending |= 1 << Softirq.TASKLET
+        return now_ns + 3 * MS
+
+    pc.kernel.softirqs.open_softirq(Softirq.TASKLET, slow)
+    this = pc.kernel.cpus[0]
+    this.softirq_pending |= 1 << Softirq.TASKLET | 1 << Softirq.RCU
+    leave_interrupt(pc, this)
+    assert len(passes) == 2  # after 6 ms a jiffy of 4 ms is over, after 3 ms it is not
+    run_for(pc, 20 * MS)
+    assert len(passes) == 4
+    assert "ksoftirqd/0" in threads(pc)
+
+
+def test_softirq_raised_outside_of_interrupts_runs_in_ksoftirqd():
+    pc = new_pc(2)
+    always(pc, Softirq.TASKLET, 0)
+    this = pc.kernel.cpus[1]
+    pc.kernel.softirqs.raise_softirq(this, 1 << Softirq.TASKLET, in_interrupt=False)
+    assert this.softirq_counts[Softirq.TASKLET] == 0
+    run_for(pc, 10_000)
+    assert this.softirq_counts[Softirq.TASKLET] == 1
+    assert list(threads(pc)) == ["ksoftirqd/1"]
+
+
+def test_interrupts_go_on_while_ksoftirqd_works():
+    pc = new_pc(2)
+    line = msix_line(pc)
+    this = pc.kernel.cpus[line.cpu]
+    always(pc, Softirq.SCHED, 200)
+    this.softirq_pending |= 1 << Softirq.SCHED
+    leave_interrupt(pc, this)
+    line.fire(times=20)
+    assert line.handled == 20
+    run_for(pc, 10 * MS)
+    assert this.softirq_counts[Softirq.SCHED] == 200
+    assert not this.softirq_pending
 
 
 @pytest.mark.parametrize("gates", [True, False])
