@@ -18,6 +18,7 @@ _LAYERS = ("pseudokern.irq.", "pseudokern.kernel.", "pseudokern.x86.")
 
 USERS_MODULES = "pseudokern_module."  # what module/loader.py calls the code of users
 _OUT_OF_SIGHT = "pseudokern.module."  # between that code and the kernel
+_FILES = "pseudokern.fs."  # what is above them is no part of the machine
 
 # What Linux calls, the innermost first, where we call the left-hand one.
 METHODS: dict[str, tuple[str, ...]] = {
@@ -51,6 +52,19 @@ METHODS: dict[str, tuple[str, ...]] = {
     ),
     "Softirqs._run": ("handle_softirqs",),
     "Softirqs.irq_exit": ("handle_softirqs",),
+    "Modules.load": (
+        "do_one_initcall",
+        "do_init_module",
+        "load_module",
+        "__do_sys_finit_module",
+        "do_syscall_64",
+        "entry_SYSCALL_64_after_hwframe",
+    ),
+    "Modules.unload": (
+        "__do_sys_delete_module",
+        "do_syscall_64",
+        "entry_SYSCALL_64_after_hwframe",
+    ),
     "SpuriousPoller._poll": ("poll_spurious_irqs",),
     "SuspectGate.fire": (
         "handle_irq_event",
@@ -100,7 +114,11 @@ def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False)
         if module.startswith(USERS_MODULES):
             names.append(f"{frame.f_code.co_name} [{module.removeprefix(USERS_MODULES)}]")
         elif not module.startswith(_LAYERS):
-            if with_callee and not module.startswith(_OUT_OF_SIGHT):
+            if module.startswith(_OUT_OF_SIGHT):
+                names += METHODS.get(frame.f_code.co_qualname, ())
+            elif module.startswith(_FILES):
+                break
+            elif with_callee:
                 names.append(frame.f_code.co_name.strip("<>"))
         else:
             with_callee = False

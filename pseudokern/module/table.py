@@ -110,7 +110,6 @@ class Modules:
         for word in unknown:
             self._log(Level.WARNING, f"{name}: unknown parameter '{word}' ignored")
         code = module_class(self._pc, self._threads, name, self._oops)
-        code.tasklets, code.workqueues = self._tasklets, self._workqueues
         for word, value in values.items():
             setattr(code, word, value)
         loaded = self._add(code, parameters, path)

@@ -6,9 +6,9 @@ from typing import Any
 
 from pseudokern.kernel.kthread import KThread, Sleep
 from pseudokern.kernel.sleep import might_sleep, msleep
-from pseudokern.kernel.tasklet import Tasklet, Tasklets
+from pseudokern.kernel.tasklet import Tasklet
 from pseudokern.kernel.wait import Completion, WaitQueue
-from pseudokern.kernel.workqueue import WQ_UNBOUND, Work, WorkFunction, Workqueue, Workqueues
+from pseudokern.kernel.workqueue import WQ_UNBOUND, Work, WorkFunction, Workqueue
 from pseudokern.module.core import Core, Owned, symbol_name
 from pseudokern.module.timers import check_is_no_coroutine
 
@@ -16,10 +16,7 @@ NS_PER_US = 1_000
 
 
 class BottomHalves(Core):
-    """What a module puts off. tasklets and workqueues are the machine's, shared by all modules."""
-
-    tasklets: Tasklets
-    workqueues: Workqueues
+    """What a module puts off, in the machine's own lists and queues."""
 
     def tasklet_setup(self, callback: Callable[[], None]) -> Tasklet:
         """callback() will run in the TASKLET softirq, or in HI, once each time it is scheduled."""
@@ -38,27 +35,27 @@ class BottomHalves(Core):
 
     def tasklet_schedule(self, tasklet: Tasklet) -> None:
         """Once, on this CPU. From any context."""
-        self.tasklets.schedule(tasklet)
+        self.pc.tasklets.schedule(tasklet)
 
     def tasklet_hi_schedule(self, tasklet: Tasklet) -> None:
         """The same before all other softirqs."""
-        self.tasklets.schedule(tasklet, high=True)
+        self.pc.tasklets.schedule(tasklet, high=True)
 
     def tasklet_disable(self, tasklet: Tasklet) -> None:
         """Keep it from running until it is enabled as often."""
-        self.tasklets.disable(tasklet)
+        self.pc.tasklets.disable(tasklet)
 
     def tasklet_enable(self, tasklet: Tasklet) -> None:
-        self.tasklets.enable(tasklet)
+        self.pc.tasklets.enable(tasklet)
 
     def tasklet_kill(self, tasklet: Tasklet) -> None:
         """It is not scheduled any more."""
-        self.tasklets.kill(tasklet)
+        self.pc.tasklets.kill(tasklet)
 
     @property
     def system_wq(self) -> Workqueue:
         """The queue that everybody may use; its workers are called after "events"."""
-        return self.workqueues.system_wq
+        return self.pc.workqueues.system_wq
 
     def init_work(self, function: WorkFunction) -> Work:
         """INIT_WORK(), and INIT_DELAYED_WORK(): function may be async, and sleep then."""
@@ -89,29 +86,31 @@ class BottomHalves(Core):
         return self.queue_work(self.system_wq, work)
 
     def queue_work(self, queue: Workqueue, work: Work) -> bool:
-        return self.workqueues.queue_work(queue, work)
+        return self.pc.workqueues.queue_work(queue, work)
 
     def schedule_delayed_work(self, work: Work, delay: int) -> bool:
         """The same, `delay` jiffies from now."""
         return self.queue_delayed_work(self.system_wq, work, delay)
 
     def queue_delayed_work(self, queue: Workqueue, work: Work, delay: int) -> bool:
-        return self.workqueues.queue_delayed_work(queue, work, delay)
+        return self.pc.workqueues.queue_delayed_work(queue, work, delay)
 
     def cancel_work_sync(self, work: Work) -> bool:
         """Take it back if it has not begun. If it is running, rmmod waits until it is done."""
-        return self.workqueues.cancel_work(work)
+        return self.pc.workqueues.cancel_work(work)
 
     cancel_delayed_work_sync = cancel_work_sync
 
     def flush_work(self, work: Work) -> Awaitable[None]:
         """Await this to wait until it is neither waiting nor running."""
-        return self.workqueues.flush_work(work)
+        return self.pc.workqueues.flush_work(work)
 
     def alloc_workqueue(self, name: str, flags: int = 0, max_active: int = 0) -> Workqueue:
         """A queue of one's own. WQ_UNBOUND: its workers run on any CPU."""
         most = {"max_active": max_active} if max_active else {}
-        queue = self.workqueues.alloc_workqueue(name, is_unbound=bool(flags & WQ_UNBOUND), **most)
+        queue = self.pc.workqueues.alloc_workqueue(
+            name, is_unbound=bool(flags & WQ_UNBOUND), **most
+        )
         self.own(
             Owned(
                 queue,

@@ -103,6 +103,19 @@ def test_init_that_raises_gives_an_oops_and_can_be_tried_again(lab):
     assert len(lab.modules()) == 1
 
 
+def test_oops_in_init_shows_the_way_from_the_system_call(lab):
+    lab.refused(lab.insmod, "def init(self): self.deeper()\ndef deeper(self): return 1 // 0")
+    log = lab.log()
+    assert any("Comm: insmod" in line for line in log)
+    begin = log.index("Call Trace:")
+    names = [line.split("+")[0].strip() for line in log[begin + 1 : begin + 9]]
+    assert names == [
+        "<TASK>", "init", "do_one_initcall", "do_init_module", "load_module",
+        "__do_sys_finit_module", "do_syscall_64", "entry_SYSCALL_64_after_hwframe",
+    ]  # fmt: skip
+    assert log[begin + 9] == " </TASK>"
+
+
 def test_unloading_refuses_what_is_not_there_in_use_or_permanent(lab):
     assert lab.refused(lab.rmmod) == errno.ENOENT
     lab.insmod("def init(self): pass", name="forever")
