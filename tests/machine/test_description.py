@@ -215,7 +215,8 @@ def test_unknown_machine_gets_the_presets_for_a_hint():
         load("lapto")
     assert str(caught.value) == (
         'lapto: no such machine; did you mean "laptop"? the presets are '
-        "laptop, q4, server-64, wide-1024, and a file is named like ./mine.toml"
+        "laptop, cloud-8, epyc-256, hybrid-16, offline-64, pc-1994, q4, server-64, "
+        "wide-1024, xeon-288, and a file is named like ./mine.toml"
     )
 
 

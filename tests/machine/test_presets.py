@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pseudokern.machine.description import Overrides, load
+from pseudokern.machine.machine import Machine
 from pseudokern.machine.source import PRESETS, preset_names
 
 SNAPSHOT = Path(__file__).parents[1] / "oracle/recordings/machines/q4/snapshot/t0"
@@ -104,3 +105,41 @@ def test_q4_is_quiet_because_recorded_cases_compare_counts():
         for key in ("rate", "keyboard_rate", "mouse_rate"):
             rate = device.options.get(key, 0.0)
             assert not any(rate) if isinstance(rate, tuple) else rate == 0
+
+
+def test_epyc_has_8_nodes_and_a_cache_for_every_8_cores():
+    machine = Machine(load("epyc-256"), 0)
+    last = {machine.caches.of(cpu)[-1].cpus for cpu in range(256)}
+    assert (machine.description.nodes, len(last)) == (8, 16)
+    assert all(mask.bit_count() == 16 for mask in last)
+
+
+def test_xeon_has_288_cpus_with_an_apic_id_each():
+    topology = load("xeon-288").topology
+    ids = {topology.apic_id(cpu) for cpu in range(topology.nr_cpu_ids)}
+    assert (len(ids), max(ids) > 255) == (288, True)
+
+
+def test_hybrid_laptop_has_8_fast_threads_and_8_slow_cores():
+    topology = load("hybrid-16").topology
+    assert (topology.nr_cpu_ids, topology.efficient_mask) == (16, 0xFF00)
+
+
+def test_cloud_machine_has_two_interrupts_for_each_virtio_queue():
+    machine = Machine(load("cloud-8"), 0)
+    names = [action.name for desc in machine.irqs for action in desc.actions]
+    assert [name for name in names if name.startswith("virtio1-")] == [
+        "virtio1-config",
+        *(f"virtio1-{way}.{n}" for n in range(8) for way in ("input", "output")),
+    ]
+
+
+def test_server_with_holes_has_cpus_3_35_and_40_off():
+    kernel = Machine(load("offline-64"), 0).kernel
+    assert kernel.possible & ~kernel.online == 1 << 3 | 1 << 35 | 1 << 40
+
+
+def test_pc_of_1994_has_16_interrupts_on_the_8259_only():
+    machine = Machine(load("pc-1994"), 0)
+    assert [desc.irq for desc in machine.irqs] == list(range(16))
+    assert {desc.chip.name for desc in machine.irqs if desc.actions} == {"XT-PIC"}
