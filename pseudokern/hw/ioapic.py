@@ -107,6 +107,13 @@ class IoApic:
         if not masked and entry.level and self.is_asserted(pin):
             self._asserted(pin)
 
+    def clear_remote_irr(self, pin: int) -> None:
+        """Switch a level pin to edge and back, which is how an I/O APIC is made to forget that it
+        waits for an EOI."""
+        entry = self.entries[pin]
+        self.configure(pin, level=False, active_low=entry.active_low)
+        self.configure(pin, level=True, active_low=entry.active_low)
+
     def eoi(self, vector: Vector) -> None:
         """A broadcast EOI: clear Remote IRR of its pins; what is still asserted delivers again."""
         if self._later is None:

@@ -150,6 +150,10 @@ class LocalApic:
         if self.tmr >> vector & 1:
             self._broadcast_eoi(vector)
 
+    def withdraw(self, vector: Vector) -> None:
+        """Take a request back that the CPU has not taken. No hardware can; see who calls it."""
+        self.irr &= ~(1 << vector)
+
     def is_requested(self, vector: Vector) -> bool:
         return bool(self.irr >> vector & 1)
 

@@ -44,6 +44,17 @@ class IoApicChip(ApicChip):
             destination=self.vectors.cpus[data.target_cpu].apic_id,
         )
 
+    def deactivate(self, desc: IrqDesc) -> None:
+        # A level that a CPU has accepted, and not handled yet, would find no line any more, and
+        # nobody would ever end it at the pin. Linux lets it be handled first, by a line without
+        # handlers: synchronize_hardirq() asks the pin.
+        pin = pin_of(desc)
+        if pin.ioapic.entries[pin.number].remote_irr:
+            data = self.vectors.data(desc)
+            self.vectors.cpus[data.cpu].apic.withdraw(Vector(data.vector))
+            pin.ioapic.clear_remote_irr(pin.number)
+        super().deactivate(desc)
+
     def mask(self, desc: IrqDesc) -> None:
         pin = pin_of(desc)
         pin.ioapic.set_masked(pin.number, True)

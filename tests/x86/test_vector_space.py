@@ -241,3 +241,26 @@ def test_a_level_line_that_inherits_a_vector_with_an_edge_on_its_way_counts_mis_
     assert pc.entry.mis == 1
     level.fire()
     assert level.served == 3
+
+
+@pytest.mark.parametrize("cpu_goes", [False, True])
+def test_a_level_line_that_is_freed_before_a_cpu_takes_its_interrupt_is_not_stuck(pc, cpu_goes):
+    [line] = intx_lines(pc)
+    [other] = msix_lines(pc)
+    line.request()
+    for cpu in pc.cpus:
+        cpu.occupy(1_000_000)
+    line.signal()
+    if cpu_goes:
+        pc.hotplug.down(line.cpu)
+    vector, home = pc.vectors.data(line.desc).vector, line.cpu
+    line.free()
+    irq_set_affinity(other.desc, 1 << home)
+    other.request()  # and gets the vector that was the line's
+    irq_set_affinity(line.desc, 1 << home)
+    line.request()
+    assert pc.vectors.data(line.desc).vector != vector
+
+    run_for(pc, 3_000_000)
+    assert not line.wire.is_asserted_by(line)
+    assert line.served == 1
