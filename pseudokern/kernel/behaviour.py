@@ -3,11 +3,10 @@
 What differs in the text of files only is in fs/profile.py.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(NamedTuple):
     """What one kernel does.
 
     cleanup_vector    vector 0x20 is kept for the clean-up after a move, which was by IPI up to 6.5
