@@ -3,7 +3,8 @@
 scripts/oracle runs this. The comparing is done by recordings/replay, which came
 with the recordings and is kept as it was; this only gives it a machine. A case
 that differs, and prints the directory of the mount where Linux printed /proc, is
-run once more by `pseudokern enter`, for which the machine is /proc itself.
+run once more by `pseudokern enter`, for which the machine is /proc itself; and one
+that differs, and was recorded in another order, once more in that order.
 """
 
 import argparse
@@ -23,6 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 HALT_TIMEOUT_S = 30
 PSEUDOKERN = [sys.executable, "-m", "pseudokern"]
+# Cases that show what another left behind, where the recording had another order than the names.
+# The mask of managed/004 on q4-nomsi is that of boot, and its line is on CPU 0, where hotplug/008
+# leaves all lines; in the order of the names managed/002 sets the mask in between.
+RECORDED_AFTER = {("q4-nomsi", "managed/004-effective"): "hotplug/008-last-cpu"}
 TALLY = re.compile(r"\d+ passed, \d+ failed")
 
 
@@ -83,13 +88,26 @@ def replay(
 ) -> Iterator[Outcome | str]:
     """Run cases on the machine mounted there, in order; a str is a remark on all of them."""
     for outcome in _replay(machine, mount, recordings, cases, options, inside=False):
-        if isinstance(outcome, Outcome) and str(mount) in outcome.differences:
-            script = recordings.cases / f"{outcome.case}.sh"
-            again = _replay(machine, mount, recordings, [script], options, inside=True)
-            if Outcome(outcome.case, "") in again:
-                yield Outcome(outcome.case, "")
-                continue
-        yield outcome
+        if isinstance(outcome, Outcome) and outcome.differences:
+            yield _as_recorded(machine, mount, recordings, outcome, options)
+        else:
+            yield outcome
+
+
+def _as_recorded(
+    machine: str, mount: Path, recordings: Recordings, outcome: Outcome, options: Iterable[str]
+) -> Outcome:
+    """A case that differs once more, nearer to how it was recorded, if it was not near before."""
+    scripts = [recordings.cases / f"{outcome.case}.sh"]
+    outcomes: Iterable[Outcome | str] = ()
+    if str(mount) in outcome.differences:
+        outcomes = _replay(machine, mount, recordings, scripts, options, inside=True)
+    elif before := RECORDED_AFTER.get((machine, outcome.case)):
+        scripts.insert(0, recordings.cases / f"{before}.sh")
+        with booted(machine) as other:
+            outcomes = list(_replay(machine, other, recordings, scripts, options, inside=False))
+    same = Outcome(outcome.case, "")
+    return same if same in outcomes else outcome
 
 
 def _replay(
