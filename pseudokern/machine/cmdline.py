@@ -34,6 +34,17 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "debug": {"console_loglevel": 10},
 }
 INTREMAP_OPTIONS = ("nosid", "no_x2apic_optout", "nopost", "posted_msi")
+# What pci= may hold besides nomsi; none of it changes which interrupts there are.
+_PCI_OPTIONS = frozenset(
+    """
+    assign-busses bfsort big_root_window bios cbiosize cbmemsize check_enable_amd_mmconf conf1
+    conf2 config_acs disable_acs_redir earlydump ecrc hpbussize hpiosize hpmemsize hpmmioprefsize
+    hpmmiosize ioapicreroute irqmask lastbus no_e820 noacpi noaer noari noats nobar nobfsort nobios
+    nocrs nodomains noearly noioapicquirk noioapicreroute nommconf norom off pcie_bus_peer2peer
+    pcie_bus_perf pcie_bus_safe pcie_bus_tune_off pcie_scan_all realloc resource_alignment rom
+    routeirq skip_isa_align use_crs use_e820
+    """.split()  # noqa: SIM905
+)
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 _INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
@@ -194,8 +205,7 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         case "intremap":
             return _intremap(parameters, value or "")
         case "pci":
-            nomsi = parameters.nomsi or "nomsi" in (value or "").split(",")
-            return parameters._replace(nomsi=nomsi)
+            return _pci(parameters, value or "")
         case "log_buf_len" | "ignore_loglevel" | "loglevel" | "printk.devkmsg":
             return _read_log(parameters, plain, value)
         case "panic" | "oops" | "nmi_watchdog" | "watchdog_thresh":
@@ -268,6 +278,17 @@ def _read_log(parameters: BootParameters, name: str, value: str | None) -> BootP
             parameters = _complain(parameters, text, Level.INFO, early=True)
             return parameters._replace(ignore_loglevel=True)
     return _devkmsg(parameters, value)
+
+
+def _pci(parameters: BootParameters, value: str) -> BootParameters:
+    """Words with commas; pci_setup() and x86's pcibios_setup()."""
+    for word in filter(None, value.split(",")):
+        if word == "nomsi":
+            parameters = parameters._replace(nomsi=True)
+        elif word.partition("=")[0] not in _PCI_OPTIONS:
+            text = f"PCI: Unknown option `{word}'"
+            parameters = _complain(parameters, text, Level.ERR, early=True)
+    return parameters
 
 
 def _devkmsg(parameters: BootParameters, value: str | None) -> BootParameters:

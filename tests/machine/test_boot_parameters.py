@@ -162,3 +162,11 @@ def test_noirqdebug_and_irqpoll_are_told(boot):
     log = texts(boot("noirqdebug irqpoll"))
     assert "IRQ lockup detection disabled" in log
     assert "Misrouted IRQ fixup and polling support enabled" in log
+
+
+def test_unknown_option_of_pci_is_told_and_the_others_count(boot):
+    machine = boot("pci=noaer,fast,nomsi,realloc=on")
+    assert [text for text in texts(machine) if text.startswith("PCI: Unknown")] == [
+        "PCI: Unknown option `fast'"
+    ]
+    assert not machine.pc.pci.has_messages

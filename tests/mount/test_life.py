@@ -154,6 +154,10 @@ def test_halts_at_the_same_time_do_not_stumble_over_each_other(boot):
     said = [halt.communicate(timeout=PATIENCE_S)[1] for halt in halts]
     late = f"{machine.directory}: no machine is mounted; boot one with: "
     assert {each.replace(late, "")[:1] for each in said} <= {"", "p"}, said
+    # Whoever asked the machine to go has nothing to say.
+    assert ("", 0) in [(each, halt.returncode) for each, halt in zip(said, halts, strict=True)], (
+        said
+    )
     assert_nothing_is_left(machine.directory)
 
 
