@@ -55,6 +55,9 @@ class Device:
     def plug(self) -> None:
         """Appear on the bus, before any driver is probed."""
 
+    def unplug(self) -> None:
+        """Disappear from the bus, after remove()."""
+
     def probe(self) -> None:
         """Find the device, request its interrupts, start its traffic."""
 
@@ -180,6 +183,9 @@ class PciDevice(Device):
             first_irq=options["irq"] or 0,
         )
         self.pc.pci.add(self.function)
+
+    def unplug(self) -> None:
+        self.pc.pci.remove(self.function)
 
     def enable(self) -> IrqDesc | None:
         """Take the function into use; the interrupt of its INTx line, if it has one."""

@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 _OURS = "pseudokern.module."
 
+# What a module's code may raise without ending the machine: sys.exit() is one more bug there.
+BUGS = (Exception, SystemExit, KeyboardInterrupt)
+
 Report = Callable[["Core", BaseException], None]
 
 
@@ -105,7 +108,7 @@ class Core:
         def call(*arguments: P.args, **words: P.kwargs) -> T:
             try:
                 return function(*arguments, **words)
-            except Exception as error:
+            except BUGS as error:
                 self._report(self, users_part(error))
                 return otherwise
 
@@ -116,7 +119,7 @@ class Core:
         """The same for what may sleep."""
         try:
             await awaitable
-        except Exception as error:
+        except BUGS as error:
             self._report(self, users_part(error))
 
     def own(self, owned: Owned) -> None:
@@ -139,7 +142,7 @@ class Core:
         return left
 
 
-def users_part(error: Exception) -> Exception:
+def users_part(error: BaseException) -> BaseException:
     """The error without the calls between the kernel and the user's code."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith(_OURS):

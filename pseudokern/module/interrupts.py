@@ -77,24 +77,28 @@ class Interrupts(Core):
         """
         device = driver(self.pc, name, _options(self.pc.kernel.nr_cpu_ids, driver, keys))
         device.plug()
-        device.attach()
+        try:
+            device.attach()
+        except OSError:
+            device.unplug()
+            raise
         self.own(
             Owned(
                 device,
                 f"device {name}",
                 "unregister_device()",
                 is_held=lambda: True,
-                take=device.remove,
+                take=lambda: _unplug(device),
             )
         )
         device.open()
         return device
 
     def unregister_device(self, device: Device) -> None:
-        """Stop it, and free what it has."""
+        """Stop it, free what it has, and take it off its bus."""
         if self.owns(device):
             self.disown(device)
-            device.remove()
+            _unplug(device)
 
     def _handler(self, handler: Callable[[], IrqReturn]) -> Handler:
         return self.guarded(handler, IrqReturn.NONE)
@@ -131,6 +135,11 @@ class Interrupts(Core):
             )
         )
         return action
+
+
+def _unplug(device: Device) -> None:
+    device.remove()
+    device.unplug()
 
 
 def _options(cpus: int, driver: type[Device], keys: dict[str, object]) -> dict[str, Any]:

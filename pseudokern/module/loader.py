@@ -6,6 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from pseudokern.kernel.stack import USERS_MODULES
+from pseudokern.module.core import BUGS
 from pseudokern.module.module import Module
 
 
@@ -38,7 +39,7 @@ def load_class(path: Path) -> type[Module]:
         spec.loader.exec_module(code)
     except BaseException as error:
         forget(name)
-        if not isinstance(error, Exception | SystemExit):
+        if not isinstance(error, BUGS):
             raise
         what = f"{type(error).__name__}: {error}"
         raise LoadError(

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 
 from pseudokern.kernel.printk import decoded
-from pseudokern.module.core import Core, Owned
+from pseudokern.module.core import BUGS, Core, Owned
 
 READ_ONLY = 0o444
 
@@ -74,7 +74,7 @@ class ProcFiles(Core):
                 store(decoded(data))
             except OSError:
                 raise
-            except Exception as error:
+            except BUGS as error:
                 self._report(self, error)
                 raise OSError(errno.EIO, f"{self.name}: store() raised") from None
 

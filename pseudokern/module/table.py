@@ -18,7 +18,7 @@ from pseudokern.kernel.kthread import KThread, KThreads
 from pseudokern.kernel.oops import oops
 from pseudokern.kernel.printk import Level
 from pseudokern.kernel.warn import warn
-from pseudokern.module.core import Core, Owned, users_part
+from pseudokern.module.core import BUGS, Core, Owned, users_part
 from pseudokern.module.loader import LoadError, forget, load_class, module_name
 from pseudokern.module.module import Module
 from pseudokern.module.parameters import BadValueError, Parameter, parameters_of, read_arguments
@@ -152,7 +152,7 @@ class Modules:
         answer: object = None
         try:
             answer = function()
-        except Exception as error:
+        except BUGS as error:
             failed = self._failure(code, error)
         finally:
             this.current = outer
@@ -174,7 +174,7 @@ class Modules:
             answer: object = None
             try:
                 answer = await coroutine
-            except Exception as error:
+            except BUGS as error:
                 failed = self._failure(code, error)
             try:
                 later = ended(failed or _refusal(answer))
@@ -190,7 +190,7 @@ class Modules:
         thread.run_now()
         return _finish(done)
 
-    def _failure(self, code: Module, error: Exception) -> OSError:
+    def _failure(self, code: Module, error: BaseException) -> OSError:
         """An OSError is an answer; anything else is a bug."""
         if isinstance(error, OSError) and error.errno:
             return error

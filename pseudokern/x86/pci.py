@@ -92,8 +92,14 @@ class PciBus:
         return found
 
     def add(self, function: PciFunction) -> None:
-        """Plug a function in."""
+        """Plug a function in. EEXIST: there is one at its address."""
+        if function.bdf in self.functions:
+            raise OSError(errno.EEXIST, f"there is a function at {function.bdf}")
         self.functions[function.bdf] = function
+
+    def remove(self, function: PciFunction) -> None:
+        """Unplug it; its messages must be gone."""
+        del self.functions[function.bdf]
 
     def enable(self, function: PciFunction) -> IrqDesc | None:
         """Enable the device: its INTx line, if it has one, gets an interrupt number."""

@@ -192,6 +192,48 @@ def test_device_of_a_module_is_probed_and_goes_with_it(lab):
     assert b"ttyS9" not in lab.read("/proc/interrupts")
 
 
+def test_card_of_a_module_is_on_the_bus_while_the_module_is_there(lab):
+    lab.insmod("""
+        def init(self):
+            from pseudokern.drivers.ahci import Ahci
+            self.card = self.register_device(Ahci, "sata9", bdf="00:1e.0", rate="1 kHz")
+        def exit(self):
+            self.unregister_device(self.card)
+    """)
+    lab.run_for(100 * MS)
+    assert b"ahci[0000:00:1e.0]" in lab.read("/proc/interrupts")
+    assert lab.read("/sys/devices/pci0000:00/0000:00:1e.0/class") == b"0x010601\n"
+    second = """
+        def init(self):
+            from pseudokern.drivers.ahci import Ahci
+            self.register_device(Ahci, "sata8", bdf="00:1e.0")
+    """
+    assert lab.refused(lab.insmod, second, name="second") == errno.EEXIST
+    lab.rmmod()
+    assert not lab.machine.pc.pci.functions
+    lab.run_for(100 * MS)
+
+
+@pytest.mark.parametrize("bug", ["import sys; sys.exit(1)", "raise KeyboardInterrupt"])
+def test_nothing_that_a_callback_raises_ends_the_machine(lab, bug):
+    lab.insmod(f"""
+        def init(self):
+            self.timer = self.timer_setup(self.fail)
+            self.mod_timer(self.timer, self.jiffies + 1)
+            self.kthread_run(self.run, "runner")
+        def exit(self): {bug}
+        def fail(self):
+            {bug}
+        async def run(self):
+            {bug}
+    """)
+    lab.run_for(SECOND_NS)
+    assert sum(line.startswith("Oops: ") for line in lab.log()) == 2
+    lab.rmmod()
+    assert sum(line.startswith("Oops: ") for line in lab.log()) == 3
+    assert lab.modules() == []
+
+
 def test_device_with_a_key_that_is_none_is_refused(lab):
     body = """
         def init(self):
