@@ -189,8 +189,11 @@ def has_counter(description: Description) -> bool:
 
 
 def _print_watchdog(kernel: Kernel, description: Description) -> None:
-    """watchdog_hardlockup_probe() of kernel/watchdog_perf.c."""
+    """lockup_detector_init(), and watchdog_hardlockup_probe() of kernel/watchdog_perf.c."""
     parameters = description.parameters
+    if kernel.nohz_full:
+        text = "watchdog: Disabling watchdog on nohz_full cores by default"
+        kernel.log.printk(Level.INFO, text)
     if not has_counter(description):
         text = "NMI watchdog: Perf NMI watchdog permanently disabled"
         kernel.log.printk(Level.INFO, text)

@@ -111,6 +111,7 @@ def test_cpus_of_nohz_full_do_not_tick_and_cpu_0_always_does(boot):
     assert passed[2:] == [0, 0]
     assert machine.kernel.cpus[2].user_ns > 0  # programs did run there
     assert "NO_HZ: Full dynticks CPUs: 2-3." in texts(machine)
+    assert "watchdog: Disabling watchdog on nohz_full cores by default" in texts(machine)
 
 
 def test_cpu_0_is_taken_out_of_nohz_full(boot):
