@@ -228,11 +228,11 @@ def _topology_masks() -> Iterable[Entry]:
         yield Entry(f"{_TOPOLOGY}/{name}_list", 0o444, sys_cpu.topology_list(mask))
 
 
-def _sysctls(module: str, *names: str) -> Iterable[Entry]:
+def _sysctls(module: str, *names: str, place: str = "kernel") -> Iterable[Entry]:
     for name in names:
         show = _later(module, f"show_{name}")
         store = _later(module, f"store_{name}")
-        yield Entry(f"proc/sys/kernel/{name}", 0o644, show, store)
+        yield Entry(f"proc/sys/{place}/{name}", 0o644, show, store)
 
 
 ENTRIES: Sequence[Entry | Special | Link | Folder] = (
@@ -241,6 +241,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry("proc/stat", 0o444, show_stat),
     Entry("proc/cpuinfo", 0o444, records_cpuinfo),
     Entry("proc/uptime", 0o444, show_uptime),
+    Entry("proc/loadavg", 0o444, _later("loadavg", "show_loadavg")),
     Entry("proc/cmdline", 0o444, lambda machine: f"{machine.description.cmdline}\n".encode()),
     Entry(
         "proc/version",
@@ -257,6 +258,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         sysctl_printk.store_devkmsg,
     ),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
+    *_sysctls("sysctl_net", "netdev_budget", "netdev_budget_usecs", place="net/core"),
     *_sysctls("sysctl_kernel", "panic", "panic_on_oops", "panic_on_warn"),
     *_sysctls("sysctl_kernel", "unknown_nmi_panic", "panic_on_io_nmi"),
     *_sysctls("sysctl_kernel", "panic_on_unrecovered_nmi"),

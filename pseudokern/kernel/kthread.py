@@ -292,6 +292,10 @@ class KThreads:
         thread.wake()
         return thread
 
+    @property
+    def last_pid(self) -> int:
+        return self._next_pid - 1
+
     def take_pid(self) -> int:
         """The next PID, for a thread or a program."""
         pid, self._next_pid = self._next_pid, self._next_pid + 1

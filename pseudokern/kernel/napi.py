@@ -8,7 +8,8 @@ from pseudokern.kernel.softirq import Softirq
 
 NAPI_WEIGHT = 64
 NETDEV_BUDGET = 300
-NETDEV_BUDGET_JIFFIES = 2  # netdev_budget_usecs, which is 2 * USEC_PER_SEC / HZ
+NETDEV_BUDGET_JIFFIES = 2
+NS_PER_US = 1000
 NET_RX_BIT = 1 << Softirq.NET_RX
 
 
@@ -39,17 +40,27 @@ class Napi:
 class NetRx:
     """The NET_RX action: each queue once, in turn, until the budget or the time is used up.
 
-    item_ns is the time that one packet takes.
+    item_ns is the time that one packet takes. budget and budget_usecs are the sysctls netdev_budget
+    and netdev_budget_usecs.
     """
 
-    __slots__ = ("_item_ns", "_tick_ns")
+    __slots__ = ("_item_ns", "_tick_ns", "budget", "budget_usecs")
 
     def __init__(self, item_ns: int, tick_ns: int) -> None:
         self._item_ns = item_ns
         self._tick_ns = tick_ns
+        self.budget = NETDEV_BUDGET
+        self.budget_usecs = NETDEV_BUDGET_JIFFIES * tick_ns // NS_PER_US
+
+    def ends_after_one_poll(self) -> bool:
+        """Is one queue, polled once, all that the budget and the time are enough for?"""
+        poll_ns = NAPI_WEIGHT * self._item_ns
+        return self.budget <= NAPI_WEIGHT or poll_ns >= min(
+            self._tick_ns, self.budget_usecs * NS_PER_US
+        )
 
     def action(self, this: PerCpu, now_ns: int) -> int:
-        budget = NETDEV_BUDGET
+        budget = self.budget
         poll_list = this.poll_list
         # The jiffies are looked at only when it has polled for a whole one: 60 ns less.
         began_ns, soon_ns = now_ns, now_ns + self._tick_ns
@@ -67,7 +78,7 @@ class NetRx:
 
     def _is_too_long(self, began_ns: int, now_ns: int) -> bool:
         jiffies = now_ns // self._tick_ns - began_ns // self._tick_ns
-        return jiffies >= NETDEV_BUDGET_JIFFIES
+        return jiffies >= -(-self.budget_usecs * NS_PER_US // self._tick_ns)
 
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         """Let go of a queue that is empty, keep another for the next pass; when the poll ended."""

@@ -12,6 +12,7 @@ from pseudokern.hw.vector import ApicId
 from pseudokern.kernel.behaviour import BEHAVIOURS
 from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.loadavg import LoadAverage
 from pseudokern.kernel.printk import Level
 from pseudokern.machine import boot_log
 from pseudokern.machine.description import Description
@@ -152,6 +153,7 @@ class Machine:
         thresh_s = self.description.parameters.watchdog_thresh_s
         if thresh_s and not self.description.parameters.nowatchdog:
             self._watch_alarm.set(BOOT_NS + thresh_s * WATCHDOG_PERIOD_NS)
+        self.load_average = LoadAverage(self.kernel)
         for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
             self.pc.hotplug.down(cpu)
         if affinities is not None:

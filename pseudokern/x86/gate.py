@@ -204,14 +204,13 @@ class Gates:
     def _gate(self, desc: IrqDesc) -> EdgeGate:
         kernel, action, data = self._kernel, desc.actions[0], self._vectors.data(desc)
         cpu, vector = self._vectors.cpus[data.cpu], Vector(data.vector)
-        # NET_RX also stops when a poll takes longer than a tick: then it has to be asked.
-        polls_are_short = NAPI_WEIGHT * kernel.cost.softirq_item_ns < kernel.tick_period_ns
         if desc.irqs_unhandled:
             # Here, because healthy machines do without it.
             from pseudokern.x86.suspect_gate import SuspectGate
 
             return SuspectGate(kernel, desc, action, cpu, vector)
-        if isinstance(action.handler, NapiHandler) and polls_are_short:
+        # Where NET_RX may stop after a poll it has to be asked.
+        if isinstance(action.handler, NapiHandler) and not kernel.net_rx.ends_after_one_poll():
             return NapiGate(kernel, desc, action, cpu, vector, action.handler.napi)
         return EdgeGate(kernel, desc, action, cpu, vector)
 
