@@ -15,9 +15,9 @@ from pseudokern.irq.irqchip import IrqChip, NoChip
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.kthread import KEvent, KThreads
-from pseudokern.kernel.printk import Level
 
 if TYPE_CHECKING:
+    from pseudokern.irq.bad import BadIrqs
     from pseudokern.irq.domain import IrqDomain
     from pseudokern.irq.notify import AffinityNotifier
 
@@ -50,12 +50,10 @@ class CountSource(Protocol):
 
 
 def handle_bad_irq(desc: "IrqDesc") -> None:
-    """What a line without a flow handler does: count, and say so.
-
-    Linux also sends the EOI; here the entry code does that for every vector without a chip.
-    """
+    """What a line without a flow handler does: count, and say so."""
+    desc.table.report_bad_irq(desc)
     desc.count(desc.table.kernel.this.cpu)
-    desc.table.log_bad_irq(desc)
+    desc.table.ack_bad_irq()
 
 
 class IrqDesc:
@@ -181,6 +179,7 @@ class IrqTable:
 
     on_change   called with a descriptor whose state changed
     resend      replays an interrupt in software; cancel_resend forgets that again
+    ack_bad_irq  ends an interrupt that no chip will
     schedule_work  has a function called later, in process context
     force_irqthreads  threadirqs: every handler that can be is run in a thread
     noirqdebug  no line is judged by the spurious detector
@@ -212,12 +211,14 @@ class IrqTable:
         self.on_change: Callable[[IrqDesc], None] = lambda _desc: None
         self.resend: Callable[[IrqDesc], None] = lambda _desc: None
         self.schedule_work: Callable[[Callable[[], None]], None] = kernel.soon
+        self.ack_bad_irq: Callable[[], None] = lambda: None
         self.cancel_resend: Callable[[IrqDesc], None] = lambda _desc: None
         self.thread_waiters: dict[IrqDesc, list[KEvent]] = {}
         self.lost: Counter[str] = Counter()
         self.bad_answers_to_report = BAD_ANSWERS_REPORTED
         self.generation = 0
         self.has_proc = False
+        self._bad_irqs: BadIrqs | None = None
         self._descs: dict[Irq, IrqDesc] = {}
         self._in_order: list[IrqDesc] | None = []
 
@@ -324,8 +325,13 @@ class IrqTable:
             if name not in taken and "/" not in name:
                 action.proc_name = name
 
-    def log_bad_irq(self, desc: IrqDesc) -> None:
-        self.kernel.log.printk(Level.CRIT, f"unexpected IRQ trap at vector {desc.irq:02x}")
+    def report_bad_irq(self, desc: IrqDesc) -> None:
+        """Say what a line is like whose interrupt nobody can handle."""
+        if self._bad_irqs is None:
+            from pseudokern.irq.bad import BadIrqs  # there should be none
+
+            self._bad_irqs = BadIrqs(self)
+        self._bad_irqs.report(desc)
 
     def _insert(self, irq: Irq, node: int, affinity: CpuMask) -> IrqDesc:
         desc = self._descs[irq] = IrqDesc(self, irq, node, affinity)

@@ -95,6 +95,7 @@ class Pc:
         resend = SoftwareResend(self._schedule_resend)
         self.irqs.resend, self.irqs.cancel_resend = resend.resend, resend.cancel
         self.irqs.schedule_work = self._schedule_work
+        self.irqs.ack_bad_irq = self._ack_bad_irq
         self.entry = Entry(kernel, self.vectors)
         self.smp = Smp(kernel, self.cpus, self.entry)
         self.timers = TimerWheel(kernel.nr_cpu_ids)
@@ -239,6 +240,9 @@ class Pc:
         from pseudokern.kernel.workqueue import Workqueues
 
         return Workqueues(self.kernel, self.irqs.kthreads, self.timers)
+
+    def _ack_bad_irq(self) -> None:
+        self.cpus[self.kernel.this.cpu].apic.eoi()
 
     def _schedule_resend(self, resend_irqs: Callable[[], None]) -> None:
         from pseudokern.kernel.tasklet import Tasklet  # x86 itself replays in hardware

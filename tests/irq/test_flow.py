@@ -1,5 +1,7 @@
 """What each kind of line does with an interrupt."""
 
+import errno
+
 import pytest
 
 from pseudokern.irq.chip import (
@@ -9,8 +11,10 @@ from pseudokern.irq.chip import (
     handle_percpu_irq,
     handle_simple_irq,
 )
+from pseudokern.irq.desc import handle_bad_irq
 from pseudokern.irq.domain import IrqDomain
 from pseudokern.irq.flags import IrqData, IrqReturn, IrqState
+from pseudokern.irq.generic import generic_handle_domain_irq, generic_handle_irq
 from pseudokern.irq.irqchip import IrqChip
 from pseudokern.irq.manage import disable_irq, disable_irq_nosync
 from pseudokern.irq.request import free_irq, request_irq
@@ -224,3 +228,62 @@ def test_a_replay_in_software_is_forgotten_when_the_line_is_shut_down(pc):
     free_irq(desc, "soft")
     run_for(pc, 1_000_000)
     assert not pc.irqs[desc.irq].istate & IrqState.PENDING
+
+
+def test_an_interrupt_that_nobody_can_handle_describes_its_line_and_is_ended(pc, line):
+    line.desc.handle_irq = handle_bad_irq
+    line.desc.changed()
+    line.fire()
+    *_, first, flow, chip, action, handler, trap = log_of(pc)
+    assert first.startswith(f"irq {line.irq}, desc: ")
+    assert first.endswith("depth: 0, count: 0, unhandled: 0")
+    assert flow.startswith("->handle_irq():  ")
+    assert "handle_bad_irq+0x0/" in flow
+    assert chip.startswith("->irq_data.chip(): ")
+    assert action.startswith("->action(): ")
+    assert handler.startswith("->action->handler(): ")
+    assert trap == f"unexpected IRQ trap at vector {line.irq:02x}"
+    assert (line.handled, line.desc.total) == (0, 1)
+    assert all(cpu.apic.isr == 0 for cpu in pc.cpus)
+
+
+def test_only_ten_bad_interrupts_in_five_seconds_are_told_of_and_five_described(pc, line):
+    line.desc.handle_irq = handle_bad_irq
+    line.desc.changed()
+    line.fire(30)
+    assert sum(text.startswith("unexpected IRQ trap") for text in log_of(pc)) == 10
+    assert sum(text.startswith("->handle_irq()") for text in log_of(pc)) == 5
+    assert line.desc.total == 30
+
+
+def test_a_line_behind_another_is_handled_by_its_number(pc, line):
+    calls = []
+    desc = software_line(pc, IrqChip(), handle_simple_irq)
+    request_irq(pc.irqs, desc.irq, lambda: calls.append(1) or IrqReturn.HANDLED, 0, "soft")
+    line.on_interrupt = lambda: generic_handle_irq(pc.irqs, desc.irq) or IrqReturn.HANDLED
+    line.fire()
+    assert (calls, desc.total) == ([1], 1)
+
+    generic_handle_domain_irq(desc.domain, 0)
+    assert desc.total == 2
+
+
+def test_a_line_with_a_vector_is_not_handled_outside_of_an_interrupt_and_that_is_told_once(
+    pc, line
+):
+    for _ in range(2):
+        with pytest.raises(OSError, match="hardware only") as refused:
+            generic_handle_irq(pc.irqs, line.irq)
+        assert refused.value.errno == errno.EPERM
+    assert sum(text.startswith("WARNING: ") for text in log_of(pc)) == 1
+    assert line.handled == 0
+
+
+def test_a_number_that_nobody_has_is_einval(pc):
+    for call in (
+        lambda: generic_handle_irq(pc.irqs, 999),
+        lambda: generic_handle_domain_irq(pc.domains.by_name["IO-APIC-0"], 99),
+    ):
+        with pytest.raises(OSError, match="no ") as refused:
+            call()
+        assert refused.value.errno == errno.EINVAL
