@@ -16,34 +16,32 @@ A driver declares the KEYS that a machine file may set, and what it does when it
             return IrqReturn.HANDLED
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pseudokern.drivers.irq_calls import IrqCalls
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.drivers.traffic import PoissonTraffic, Target
 from pseudokern.hw.pci import Bdf, PciFunction
-from pseudokern.irq.action import IrqAction, ThreadFunction
 from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn
-from pseudokern.irq.request import free_irq, request_irq
 from pseudokern.kernel.printk import Level
 from pseudokern.x86.pc import Pc
 
 __all__ = ["Device", "IrqReturn", "Irqf", "PciDevice"]
 
 
-class Device:
+class Device(IrqCalls):
     """A device of a machine. Its methods run in interrupt context, or at boot."""
 
     KEYS: ClassVar[Mapping[str, Key]] = {}
     BEFORE_PROC: ClassVar[bool] = False  # probed before /proc/irq is made, as the timer is
 
     def __init__(self, pc: Pc, name: str, options: Mapping[str, Any]) -> None:
-        self.pc = pc
+        super().__init__(pc)
         self.kernel = pc.kernel
         self.name = name
         self.options = options
-        self._requested: list[tuple[IrqDesc, object]] = []
         self._streams: list[PoissonTraffic] = []
         self._streams_used = 0
 
@@ -91,49 +89,6 @@ class Device:
         self.stop_traffic()
         self.free_irqs()
 
-    def request_irq(
-        self,
-        irq: Irq,
-        handler: Callable[[], IrqReturn],
-        *,
-        name: str,
-        flags: int = Irqf.NONE,
-        cost_ns: int | None = None,
-        stack_bytes: int = 0,
-    ) -> IrqAction:
-        """request_irq() with this device as dev_id; errno as there.
-
-        stack_bytes  what handler keeps on the 16 KiB stack of interrupts
-        """
-        if stack_bytes:
-            from pseudokern.kernel.stack_depth import with_local_variables  # few declare any
-
-            handler = with_local_variables(self.kernel, handler, stack_bytes)
-        return self._noted(
-            irq, request_irq(self.pc.irqs, irq, handler, flags, name, self, cost_ns=cost_ns)
-        )
-
-    def request_threaded_irq(
-        self,
-        irq: Irq,
-        handler: Callable[[], IrqReturn] | None,
-        thread_fn: ThreadFunction,
-        *,
-        name: str,
-        flags: int = Irqf.NONE,
-    ) -> IrqAction:
-        """The same with a thread, in which thread_fn may sleep: see irq/request.py."""
-        return self._noted(
-            irq, request_irq(self.pc.irqs, irq, handler, flags, name, self, thread_fn=thread_fn)
-        )
-
-    def free_irqs(self) -> None:
-        """Free every interrupt that this device has requested, the last one first."""
-        while self._requested:
-            desc, dev_id = self._requested.pop()
-            if any(action.dev_id is dev_id for action in desc.actions):
-                free_irq(desc, dev_id)
-
     def pulse(self, irq: Irq) -> None:
         """Raise an ISA interrupt: one edge on its line."""
         self.pc.gsis.pulse(irq)
@@ -153,10 +108,6 @@ class Device:
         for stream in self._streams:
             stream.set(0, [])
         self._streams_used = 0
-
-    def _noted(self, irq: Irq, action: IrqAction) -> IrqAction:
-        self._requested.append((self.pc.irqs[irq], action.dev_id))
-        return action
 
 
 class PciDevice(Device):

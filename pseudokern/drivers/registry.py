@@ -17,6 +17,7 @@ _NOT_DRIVERS = {
     "bursts",
     "device",
     "intx",
+    "irq_calls",
     "keys",
     "net_device",
     "nic_styles",
