@@ -9,9 +9,8 @@ local_bh_disable(), spinlocks, local_irq_disable().
 """
 
 import sys
-from enum import Enum, auto
 from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
@@ -28,14 +27,17 @@ HARDIRQ_OFFSET = 0x10000
 NMI_OFFSET = 0x100000
 
 
-class Kind(Enum):
-    """What a Python frame says about the frames that it called."""
+class Kind:
+    """What a Python frame says about the frames that it called. No Enum: boot has no time for it.
 
-    HARDIRQ = auto()
-    SOFTIRQ = auto()
-    NMI = auto()
-    TASK = auto()
-    LEAVING = auto()  # the interrupt is over: what it runs now is no part of it any more
+    LEAVING  the interrupt is over: what it runs now is no part of it any more
+    """
+
+    HARDIRQ: Final = "hardirq"
+    SOFTIRQ: Final = "softirq"
+    NMI: Final = "nmi"
+    TASK: Final = "task"
+    LEAVING: Final = "leaving"
 
 
 # Where each context is entered. Every one of them has the CPU in a local variable `this`.
@@ -63,11 +65,14 @@ _SAME = {("NapiGate.fire", "EdgeGate.fire"), ("Softirqs._begin", "Softirqs._run"
 _PACKAGE = "pseudokern."
 
 
-class Level(NamedTuple):
+class Level:
     """One context that this CPU is in, and the frame that entered it."""
 
-    kind: Kind
-    frame: FrameType
+    __slots__ = ("frame", "kind")
+
+    def __init__(self, kind: str, frame: FrameType) -> None:
+        self.kind = kind
+        self.frame = frame
 
 
 def levels(kernel: "Kernel", frame: FrameType | None = None) -> tuple["PerCpu", list[Level]]:
@@ -85,17 +90,17 @@ def levels(kernel: "Kernel", frame: FrameType | None = None) -> tuple["PerCpu", 
         name = frame.f_code.co_qualname
         kind = _ENTRIES.get(name)
         if kind is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-            if kind is Kind.LEAVING:
+            if kind == Kind.LEAVING:
                 leaving = True
             elif this is not None and frame.f_locals.get("this") is not this:
                 break  # what another CPU does
             else:
                 this = this or frame.f_locals.get("this")
-                if kind is Kind.HARDIRQ and leaving:
+                if kind == Kind.HARDIRQ and leaving:
                     leaving = False
                 elif (name, inner) not in _SAME:
                     found.append(Level(kind, frame))
-            if kind is Kind.TASK:
+            if kind == Kind.TASK:
                 break
         inner = name
         frame = frame.f_back
@@ -153,11 +158,11 @@ def irqs_disabled(kernel: "Kernel") -> bool:
     """Whether this CPU takes no interrupts now. From any context."""
     this, inner = levels(kernel, sys._getframe(1))
     for level in inner:
-        if level.kind is Kind.HARDIRQ:
+        if level.kind == Kind.HARDIRQ:
             return level.frame not in this.irqs_enabled_in
-        if level.kind is Kind.NMI:
+        if level.kind == Kind.NMI:
             return True
-        if level.kind is Kind.SOFTIRQ:
+        if level.kind == Kind.SOFTIRQ:
             break
     return this.irqs_disabled
 
@@ -189,7 +194,7 @@ def preempt_count_add(kernel: "Kernel", count: int) -> None:
     this, inner = levels(kernel, sys._getframe(1))
     before = this.preempt_count
     this.preempt_count += count
-    if inner and inner[0].kind is Kind.SOFTIRQ:
+    if inner and inner[0].kind == Kind.SOFTIRQ:
         from pseudokern.kernel.leaks import watch_softirq  # few machines ever come here
 
         watch_softirq(kernel, inner[0].frame, before)
@@ -219,10 +224,10 @@ def local_irq_restore(kernel: "Kernel", flags: bool) -> None:
 
 def _set_irqs(kernel: "Kernel", caller: FrameType, *, enabled: bool) -> None:
     this, found = levels(kernel, caller)
-    inner = next((level for level in found if level.kind is not Kind.TASK), None)
-    if inner is not None and inner.kind is Kind.NMI:
+    inner = next((level for level in found if level.kind != Kind.TASK), None)
+    if inner is not None and inner.kind == Kind.NMI:
         return  # IF does not matter to what runs, and IRET brings the old one back
-    if inner is not None and inner.kind is Kind.HARDIRQ:
+    if inner is not None and inner.kind == Kind.HARDIRQ:
         enabled_in = this.irqs_enabled_in
         if (inner.frame in enabled_in) != enabled:
             enabled_in.append(inner.frame) if enabled else enabled_in.remove(inner.frame)

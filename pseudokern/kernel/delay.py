@@ -36,10 +36,10 @@ def busy_wait_ns(kernel: "Kernel", duration_ns: int) -> None:
         kernel.stuck_at[this.cpu] = [symbol("delay_tsc", "busy_wait_ns"), *trace]
     if kind in (Kind.HARDIRQ, Kind.NMI):
         kernel.occupy(this, duration_ns)
-        if kind is Kind.HARDIRQ:
+        if kind == Kind.HARDIRQ:
             this.hardirq_ns += duration_ns
-    elif kind is Kind.SOFTIRQ:
+    elif kind == Kind.SOFTIRQ:
         # The end of the softirq is only known when it has returned.
         kernel.soon(lambda: kernel.softirqs.lengthen(this, duration_ns))
-    elif kind is Kind.TASK and this.current is not None:
+    elif kind == Kind.TASK and this.current is not None:
         this.current.delay(duration_ns)

@@ -6,7 +6,7 @@ interrupts it is the CPU on which the last one ran, as for any preemptible Linux
 
 from collections.abc import Callable
 from types import FrameType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from pseudokern.kernel.behaviour import BEHAVIOURS, Behaviour
 from pseudokern.kernel.context import this_cpu
@@ -24,12 +24,15 @@ from pseudokern.sim.timeline import Timeline
 NS_PER_S = 1_000_000_000
 
 
-class Hog(NamedTuple):
+class Hog:
     """A task that has not slept since since_ns; function is what it does."""
 
-    task: Task
-    since_ns: int
-    function: str
+    __slots__ = ("function", "since_ns", "task")
+
+    def __init__(self, task: Task, since_ns: int, function: str) -> None:
+        self.task = task
+        self.since_ns = since_ns
+        self.function = function
 
 
 HandlerWindow: TypeAlias = Callable[[PerCpu, FrameType, bool], None]

@@ -34,7 +34,7 @@ def watch_softirq(kernel: "Kernel", frame: FrameType, before: int) -> None:
         return
     kernel.watched_frames.add(frame)
     this, inner = levels(kernel)
-    outer = sum(SOFTIRQ_OFFSET for level in inner if level.kind is Kind.SOFTIRQ)
+    outer = sum(SOFTIRQ_OFFSET for level in inner if level.kind == Kind.SOFTIRQ)
     number = frame.f_locals.get("number", Softirq.NET_RX)
     timer = _timer_below(frame)
     callers = _from(call_trace(), "__run_timers")

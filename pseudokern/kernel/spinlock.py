@@ -114,13 +114,13 @@ class SpinLock:
 
     # -- lockdep -------------------------------------------------------------------------------
 
-    def _check(self, kind: Kind | None) -> None:
+    def _check(self, kind: str | None) -> None:
         """mark_lock(): note how the lock is used now, and whether that goes with the rest."""
         kernel = self._kernel
         uses = set()
-        if kind is Kind.HARDIRQ:
+        if kind == Kind.HARDIRQ:
             uses.add(Usage.IN_HARDIRQ)
-        elif kind is Kind.SOFTIRQ:
+        elif kind == Kind.SOFTIRQ:
             uses.add(Usage.IN_SOFTIRQ)
         elif not preempt_count(kernel) & 0xFF00:
             uses.add(Usage.SOFTIRQ_ON)
