@@ -7,6 +7,8 @@ import errno
 
 from pseudokern.machine.machine import Machine
 
+NS_PER_S = 1_000_000_000
+
 
 def parse_int(data: bytes, name: str, least: int | None = None, most: int | None = None) -> int:
     """The number that was written. EINVAL: none, or one out of the range of this file."""
@@ -71,3 +73,21 @@ def store_panic_on_unrecovered_nmi(machine: Machine, data: bytes) -> None:
 def _set_nmi(machine: Machine, **changed: int) -> None:
     nmis = machine.pc.entry.nmis
     nmis.settings = nmis.settings._replace(**changed)
+
+
+def show_printk_ratelimit(machine: Machine) -> bytes:
+    return b"%d\n" % (machine.kernel.printk_ratelimit.interval_ns // NS_PER_S)
+
+
+def store_printk_ratelimit(machine: Machine, data: bytes) -> None:
+    """Seconds; 0: everything goes through."""
+    seconds = parse_int(data, "printk_ratelimit", 0)
+    machine.kernel.printk_ratelimit.interval_ns = seconds * NS_PER_S
+
+
+def show_printk_ratelimit_burst(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.printk_ratelimit.burst
+
+
+def store_printk_ratelimit_burst(machine: Machine, data: bytes) -> None:
+    machine.kernel.printk_ratelimit.burst = parse_int(data, "printk_ratelimit_burst")

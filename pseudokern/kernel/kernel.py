@@ -65,7 +65,7 @@ class Kernel:
     oopses, last_oops  how many there were, and the exception of the last
     atomic_failures  so many allocations that may not sleep will fail
     page_failure_told_ns  when the last of those was reported
-    printk_ratelimit  the limit that all places with printk_ratelimit() share, once one needs it
+    printk_ratelimit  the limit that all places with printk_ratelimit() share
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     hogs        the threads that compute without sleeping, by CPU
@@ -119,7 +119,7 @@ class Kernel:
         self.last_oops: BaseException | None = None
         self.atomic_failures = 0
         self.page_failure_told_ns: int | None = None
-        self.printk_ratelimit: RateLimit | None = None
+        self.printk_ratelimit = RateLimit(self.log, "show_signal")
         self.lockdep = True
         self.stuck_at: dict[CpuId, list[str]] = {}
         self.hogs: dict[CpuId, Hog] = {}

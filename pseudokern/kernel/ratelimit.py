@@ -15,6 +15,7 @@ BURST = 10  # DEFAULT_RATELIMIT_BURST
 class RateLimit:
     """The state of one place; function is the kernel's name of the function that it is in.
 
+    interval_ns, burst  so many lines go through in that time; 0 ns: all
     missed  lines left out since the log last said how many
     """
 
@@ -24,8 +25,8 @@ class RateLimit:
         self.missed = 0
         self._log = log
         self._function = function
-        self._interval_ns = interval_ns
-        self._burst = burst
+        self.interval_ns = interval_ns
+        self.burst = burst
         self._printed = 0
         self._began_ns: int | None = None
 
@@ -36,15 +37,17 @@ class RateLimit:
 
     def allows(self) -> bool:
         """__ratelimit(): whether something may go through now; if not, it is counted."""
+        if not self.interval_ns:
+            return True
         now_ns = self._log.now_ns()
         if self._began_ns is None:
             self._began_ns = now_ns
-        if now_ns > self._began_ns + self._interval_ns:
+        if now_ns > self._began_ns + self.interval_ns:
             if self.missed:
                 text = f"{self._function}: {self.missed} callbacks suppressed"
                 self._log.printk(Level.WARNING, text)
             self._began_ns, self._printed, self.missed = now_ns, 0, 0
-        if self._printed < self._burst:
+        if self._printed < self.burst:
             self._printed += 1
             return True
         self.missed += 1

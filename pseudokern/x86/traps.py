@@ -16,7 +16,6 @@ from pseudokern.kernel.oops import Fault, TaskDiesError, die, page_fault
 from pseudokern.kernel.panic import panic
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import Level
-from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.kernel.warn import release_at_least, task_of
 
 DOUBLE_FAULT = 8
@@ -133,7 +132,7 @@ def _page_fault(kernel: Kernel, this: PerCpu, frame: TrapFrame) -> None:
         f"{comm}[{pid}]: segfault at {frame.address:x} ip {ip:016x} sp {sp:016x}"
         f" error 4{_vma(kernel, comm, ip)}{where if release_at_least(kernel, 6, 2) else ''}"
     )
-    _ratelimited(kernel, text)
+    kernel.printk_ratelimit.printk(Level.INFO, text)
     raise SignalError("SIGSEGV")
 
 
@@ -154,18 +153,11 @@ def _machine_check(kernel: Kernel, this: PerCpu, frame: TrapFrame) -> None:
 def _show_signal(kernel: Kernel, this: PerCpu, what: str, frame: TrapFrame) -> None:
     pid, comm = task_of(kernel)
     ip, sp = _registers(kernel, pid)
-    _ratelimited(
-        kernel,
+    kernel.printk_ratelimit.printk(
+        Level.INFO,
         f"traps: {comm}[{pid}] {what} ip:{ip:x} sp:{sp:x} error:{frame.error_code:x}"
         f"{_vma(kernel, comm, ip)}",
     )
-
-
-def _ratelimited(kernel: Kernel, text: str) -> None:
-    """printk_ratelimit(): one limit for all places that use it."""
-    if kernel.printk_ratelimit is None:
-        kernel.printk_ratelimit = RateLimit(kernel.log, "show_signal")
-    kernel.printk_ratelimit.printk(Level.INFO, text)
 
 
 def _vma(kernel: Kernel, comm: str, ip: int) -> str:

@@ -46,7 +46,7 @@ def seen(pc):
 
 def in_handler(pc, action):
     """Call action in a hard handler; what it returned."""
-    line = msix_line(pc)
+    line = msix_line(pc, slot=2 + len(pc.pci.functions))
     answers = []
     line.on_interrupt = lambda: (answers.append(action()), IrqReturn.HANDLED)[1]
     line.fire()

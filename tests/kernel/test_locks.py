@@ -26,7 +26,7 @@ def plain(pc):
 
 
 def in_handler(pc, action):
-    line = msix_line(pc)
+    line = msix_line(pc, slot=2 + len(pc.pci.functions))
     answers = []
     line.on_interrupt = lambda: (answers.append(action()), IrqReturn.HANDLED)[1]
     line.fire()

@@ -26,7 +26,7 @@ def plain(pc):
 
 def raised_in_handler(pc, action):
     """Call action in a hard handler; what it raised."""
-    line = msix_line(pc)
+    line = msix_line(pc, slot=2 + len(pc.pci.functions))
     line.on_interrupt = lambda: (action(), IrqReturn.HANDLED)[1]
     with pytest.raises((Exception, KernelStopsError)) as caught:
         line.fire()

@@ -35,6 +35,20 @@ def test_a_machine_check_counts_in_its_row(laptop):
     assert laptop.rows().count("MCE", 1) == 1
 
 
+def test_programs_that_crash_get_ten_lines_in_five_seconds_unless_root_says_otherwise(boot):
+    machine = boot("laptop", "--clock", "step")
+    crash = f"for i in {{1..12}}; do echo divide_error > $M/{EXCEPTION}; done"
+    machine.shell(crash)
+    assert dmesg(machine).count("trap divide error") == 10
+
+    machine.advance("6s")
+    machine.shell(crash)
+    assert "show_signal: 2 callbacks suppressed" in dmesg(machine)
+    (machine / "proc/sys/kernel/printk_ratelimit").write_text("0")
+    machine.shell(crash)
+    assert dmesg(machine).count("trap divide error") == 32
+
+
 def test_nonsense_is_refused_by_the_write(laptop):
     assert "Invalid argument" in laptop.shell(f"echo divide > $M/{EXCEPTION}").stderr
     assert "Invalid argument" in laptop.shell(f"echo 9 > $M/{DEBUG}/faults/nmi").stderr
