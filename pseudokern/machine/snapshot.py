@@ -28,6 +28,7 @@ from pseudokern.machine.snapshot_devices import (
     read_devices,
 )
 from pseudokern.machine.snapshot_files import Recording
+from pseudokern.machine.snapshot_memory import memory_table
 from pseudokern.machine.snapshot_rows import Interrupts, Row, printable, read_interrupts
 from pseudokern.machine.snapshot_toml import comment, toml_table
 from pseudokern.machine.topology import ORDERS
@@ -219,6 +220,7 @@ class Snapshot:
         offline = (1 << board.plugged_in) - 1 & ~self.board.online & ~1
         if offline:
             table["offline"] = cpulist_format(offline)
+        table |= memory_table(self.recording, board)
         table["kernel"] = self.kernel
         cmdline = self.recording.get("proc/cmdline")
         if not cmdline.isprintable():

@@ -43,6 +43,7 @@ _SYS = (
     "devices/system/cpu/cpu*/topology/thread_siblings_list",
     "devices/system/node/node*/cpulist",
     "devices/system/node/node*/distance",
+    "devices/system/node/node*/meminfo",
     "bus/pci/devices/*/class",
     "bus/pci/devices/*/device",
     "bus/pci/devices/*/driver",
