@@ -73,6 +73,7 @@ class Cpu:
         self._timeline = timeline
         self._kick = Alarm(timeline, self._kicked)
         apic.connect(self.interrupt_pending)
+        apic.connect_nmi(self.nmi)
 
     @property
     def apic_id(self) -> ApicId:

@@ -166,6 +166,12 @@ def test_a_forged_message_arrives_without_remapping(q4):
     assert q4.count(MESSAGE) == before + 1
 
 
+def test_a_message_with_the_delivery_mode_nmi_is_one(q4):
+    q4.fault("forged_msi", "00:09.0 0xfee02000 0x400")
+    assert q4.files.rows()["NMI"] == [0, 0, 1, 0]
+    assert "Uhhuh. NMI received for unknown reason 00 on CPU 2." in q4.log()
+
+
 def test_a_forged_message_is_blocked_with_remapping(remapped):
     before = remapped.count(MESSAGE)
     remapped.fault("forged_msi", f"0000:00:09.0 {MESSAGE}")
