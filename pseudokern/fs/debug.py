@@ -101,6 +101,15 @@ def store_fault(name: str) -> Callable[[Machine, bytes], None]:
     return lambda machine, data: machine.faults.command(name, data.decode("latin-1").strip())
 
 
+def show_vcpu(machine: Machine) -> bytes:
+    return str(machine.vcpus).encode()
+
+
+def store_vcpu(machine: Machine, data: bytes) -> None:
+    """Give a device to a virtual CPU, and say where that is. EINVAL: see x86/vcpu.py."""
+    machine.vcpus.command(data.decode("latin-1").strip())
+
+
 class IrqctlFile(OpenFile):
     """An open irqctl: what is written is a command, what is read then is its answer.
 

@@ -426,4 +426,5 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Special(f"{_DEBUG}/modules/unload", 0o200, _later("modules", "UnloadFile")),
     Entry(f"{_DEBUG}/refused", 0o400, debug.show_refused),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
+    Entry(f"{_DEBUG}/vcpu", 0o600, debug.show_vcpu, debug.store_vcpu),
 )

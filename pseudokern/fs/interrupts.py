@@ -83,6 +83,8 @@ class InterruptsFile:
             labels = set(machine.description.rows.split())
             self._before_errors = _chosen(SYSTEM_ROWS + OTHER_ROWS, labels)
             self._behind_errors = _chosen(POSTED_ROWS + ROWS_AFTER_POSTED, labels)
+        elif machine.pc.posts_messages:
+            self._behind_errors = POSTED_ROWS + ROWS_AFTER_POSTED
         self._counts_before = _counts_of(self._before_errors)
         self._counts_behind = _counts_of(self._behind_errors)
 

@@ -79,6 +79,7 @@ class RemappingUnit:
     lets_compatibility_format_through   CFIS
     is_readable  the table can be read
     memory      posted-interrupt descriptors, by address
+    intercept   whether the processor takes a notification for the guest that it runs
     blocked     requests that were blocked, by reason
     address, data  the fault event's message; masked: it waits (FECTL_REG)
     """
@@ -93,6 +94,7 @@ class RemappingUnit:
         self.lets_compatibility_format_through = False
         self.is_readable = True
         self.memory: dict[int, PostedDescriptor] = {}
+        self.intercept: Callable[[ApicId, Vector], bool] = lambda _destination, _vector: False
         self.blocked: Counter[FaultReason] = Counter()
         self.address = 0
         self.data = 0
@@ -191,7 +193,9 @@ class RemappingUnit:
             self._post(self.memory[entry.descriptor], entry)
 
     def _post(self, descriptor: PostedDescriptor, entry: Irte) -> None:
-        if descriptor.post(entry.vector, urgent=entry.urgent):
+        if not descriptor.post(entry.vector, urgent=entry.urgent):
+            return
+        if not self.intercept(descriptor.ndst, descriptor.nv):
             self._deliver(descriptor.ndst, descriptor.nv)
 
     def _block(self, reason: FaultReason, requester: RequesterId, index: int) -> None:

@@ -54,7 +54,6 @@ _ENTRIES = {
     "Softirqs._begin": Kind.SOFTIRQ,
     "Softirqs._run": Kind.SOFTIRQ,
     "Softirqs.irq_exit": Kind.LEAVING,
-    "SuspectGate.fire": Kind.HARDIRQ,
 }
 _COUNTS = {
     Kind.HARDIRQ: HARDIRQ_OFFSET,

@@ -20,16 +20,18 @@ USERS_MODULES = "pseudokern_module."  # what module/loader.py calls the code of 
 _OUT_OF_SIGHT = "pseudokern.module."  # between that code and the kernel
 _FILES = "pseudokern.fs."  # what is above them is no part of the machine
 
-_SHORT_WAY = ("handle_irq_event", "handle_edge_irq", "common_interrupt", "asm_common_interrupt")
-
 # What Linux calls, the innermost first, where we call the left-hand one.
 METHODS: dict[str, tuple[str, ...]] = {
     "_report": ("__report_bad_irq",),
     "might_sleep": ("__might_resched",),
     "schedule_bug": ("__schedule_bug", "__schedule", "schedule"),
     "msleep": ("schedule_timeout", "msleep"),
-    "EdgeGate.fire": _SHORT_WAY,
-    "SuspectGate.fire": _SHORT_WAY,
+    "EdgeGate.fire": (
+        "handle_irq_event",
+        "handle_edge_irq",
+        "common_interrupt",
+        "asm_common_interrupt",
+    ),
     "Entry._common_interrupt": ("common_interrupt", "asm_common_interrupt"),
     "Entry._irq_exit": ("__irq_exit_rcu",),
     "IrqThread._main": ("irq_thread",),
@@ -92,7 +94,6 @@ METHODS: dict[str, tuple[str, ...]] = {
     "finalize_oneshot": ("irq_finalize_oneshot",),
     "free_irq": ("__free_irq", "free_irq"),
     "judge": (),
-    "note_unhandled": (),
     "oops": (),
     "request_irq": ("request_threaded_irq",),
     "set_trigger": ("__irq_set_trigger",),

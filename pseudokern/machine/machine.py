@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pseudokern.module.table import Modules
     from pseudokern.x86.dmar import Iommu
     from pseudokern.x86.faults import Faults
+    from pseudokern.x86.vcpu import VirtualCpus
 
 BOOT_NS = 1_000_000_000  # until /sbin/init runs
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
@@ -119,6 +120,13 @@ class Machine:
 
     def _watch(self) -> None:
         self._watch_alarm.set(self.watchdog.look())
+
+    @cached_property
+    def vcpus(self) -> "VirtualCpus":
+        """Virtual CPUs that have devices of this machine; few machines are hosts."""
+        from pseudokern.x86.vcpu import VirtualCpus
+
+        return VirtualCpus(self.pc)
 
     def _boot(self) -> None:
         self._set_boot_parameters()
@@ -237,7 +245,12 @@ def _iommu(description: Description) -> "Iommu | None":
         x2apic_optout_overridden="no_x2apic_optout" in options,
         remaps=remaps,
         checks_source="nosid" not in options,
-        posts_messages="posted_msi" in options and description.kernel == "6.18",
+        posts_messages=(
+            remaps
+            and description.kernel == "6.18"
+            and "posted_msi" in options
+            and "nopost" not in options
+        ),
         translates="intel_iommu=off" not in parameters.others,
         early=description.kernel == "6.1",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pseudokern.hw.cpu import Cpu, IdtGate
 from pseudokern.hw.vector import VECTORS, Vector
+from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.printk import Level
@@ -53,6 +54,7 @@ class Entry:
     errors  what the ERR row shows: APIC errors and spurious interrupts of the 8259
     apic_debug  apic=debug: the log says what errors an APIC found
     mis     level interrupts that arrived as edges
+    wake_vcpus  lets virtual CPUs run again that wait for an interrupt: x86/vcpu.py
     strays  interrupts at vectors that belong to no line (any more)
     """
 
@@ -70,6 +72,16 @@ class Entry:
         self._idt: list[IdtGate | None] = []
         self.set_system_vector(numbers.ERROR_APIC_VECTOR, "error_interrupt", self._apic_error)
         self.set_system_vector(numbers.RESCHEDULE_VECTOR, "reschedule_ipi", self._reschedule)
+        self.wake_vcpus: Callable[[PerCpu], None] = lambda _this: None
+        self.set_system_vector(
+            numbers.POSTED_INTR_VECTOR, "kvm_posted_intr_ipi", self._posted_interrupt
+        )
+        self.set_system_vector(
+            numbers.POSTED_INTR_NESTED_VECTOR, "kvm_posted_intr_nested_ipi", self._posted_nested
+        )
+        self.set_system_vector(
+            numbers.POSTED_INTR_WAKEUP_VECTOR, "kvm_posted_intr_wakeup_ipi", self._posted_wakeup
+        )
 
     def set_system_vector(self, vector: int, name: str, handler: SystemHandler) -> None:
         """Have handler called for a vector of the system; it returns the ns that its work takes."""
@@ -160,14 +172,16 @@ class Entry:
         handle_exception(self._kernel, cpu, vector)
 
     def _no_handler(self, cpu: Cpu, vector: Vector) -> None:
+        self.count_stray(CpuId(cpu.number), vector)
+        cpu.apic.eoi()
+
+    def count_stray(self, cpu: CpuId, vector: int) -> None:
         """A vector without a line: one straggler after a shutdown is normal, others are told of."""
         self.strays += 1
-        if vector in self._vectors.shut_down[cpu.number]:
-            self._vectors.shut_down[cpu.number].discard(vector)
+        if vector in self._vectors.shut_down[cpu]:
+            self._vectors.shut_down[cpu].discard(vector)
         else:
-            text = f"No irq handler for {cpu.number}.{vector}"
-            self._no_handler_told.printk(Level.EMERG, text)
-        cpu.apic.eoi()
+            self._no_handler_told.printk(Level.EMERG, f"No irq handler for {cpu}.{vector}")
 
     def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:
         end_ns = cpu.occupy(cost_ns)
@@ -188,4 +202,20 @@ class Entry:
     @staticmethod
     def _reschedule(this: PerCpu) -> int:
         this.counts.reschedule += 1
+        return 0
+
+    @staticmethod
+    def _posted_interrupt(this: PerCpu) -> int:
+        """A notification for a guest that is not running: it looks when it runs again."""
+        this.counts.posted += 1
+        return 0
+
+    @staticmethod
+    def _posted_nested(this: PerCpu) -> int:
+        this.counts.posted_nested += 1
+        return 0
+
+    def _posted_wakeup(self, this: PerCpu) -> int:
+        this.counts.posted_wakeup += 1
+        self.wake_vcpus(this)
         return 0

@@ -9,6 +9,7 @@ It happens between two events: nothing is interrupted halfway.
 import errno
 
 from pseudokern.hw.bus import InterruptBus
+from pseudokern.hw.vector import Vector
 from pseudokern.irq.cpuhotplug import irq_affinity_online_cpu, irq_migrate_all_off_this_cpu
 from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.kernel.cpumask import CpuId, cpus_of
@@ -40,7 +41,7 @@ class CpuHotplug:
         self._timers = timers
         self._entry = entry
         self._bus = bus
-        self._stragglers: list[IrqDesc] = []
+        self._stragglers: list[tuple[IrqDesc, CpuId, Vector]] = []
 
     def down(self, cpu: CpuId) -> None:
         """Switch an online CPU off; its interrupts go elsewhere.
@@ -62,8 +63,9 @@ class CpuHotplug:
         self._timers.stop_cpu(machine_cpu)
         self._timers.wheel.migrate(cpu, BOOT_CPU)
         self._retrigger_what_waits(cpu, owners)
-        for desc in self._stragglers:
-            desc.chip.retrigger(desc)
+        for desc, old_cpu, vector in self._stragglers:
+            if self._vectors.vector_irq[old_cpu].get(vector) is not desc:
+                desc.chip.retrigger(desc)
         self._stragglers.clear()
         self._vectors.offline(cpu)
         machine_cpu.apic.reset()
@@ -90,17 +92,20 @@ class CpuHotplug:
         """End a move that concerns the CPU; whether there was one.
 
         Linux, for which all this takes a while, has handled by then what is on its way to a
-        vector that the move left on another CPU. Here it has to happen again.
+        vector that the move left on another CPU. Here it has to happen again, unless the line
+        is given that very vector now.
         """
         left = self._vectors.left_behind(desc)
         if left is None or not self._vectors.force_complete_move(desc):
             return False
         cpu, vector = left
         apic = self._vectors.cpus[cpu].apic
-        on_its_way = apic.is_requested(vector) or self._bus.is_flying(apic.apic_id, vector)
+        on_its_way = self._vectors.is_pending(cpu, vector) or self._bus.is_flying(
+            apic.apic_id, vector
+        )
         if on_its_way and self._kernel.is_online(cpu) and self._vectors.has_vector(desc):
             self._vectors.shut_down[cpu].add(vector)
-            self._stragglers.append(desc)
+            self._stragglers.append((desc, cpu, vector))
         return True
 
     def _check_vectors(self, cpu: CpuId) -> None:
@@ -125,7 +130,8 @@ class CpuHotplug:
         owners is whose its vectors were before they moved away; a vector that was left behind by
         a move just before is among them.
         """
-        for vector in cpus_of(self._vectors.cpus[cpu].apic.irr):
+        waiting = self._vectors.cpus[cpu].apic.irr | self._vectors.take_posted(cpu)
+        for vector in cpus_of(waiting):
             desc = owners.get(vector) or self._vectors.vector_irq[cpu].get(vector)
             if desc is not None and self._vectors.has_vector(desc):
                 desc.chip.retrigger(desc)

@@ -68,6 +68,7 @@ class IntelIrDomain(IrqDomain):
 
     checks_source   False with intremap=nosid: an entry is anybody's
     posts_messages  intremap=posted_msi: messages of devices are collected for each CPU
+    in_notification  what is handled now came together with others
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class IntelIrDomain(IrqDomain):
         )
         self.unit = unit
         self.posts_messages = posts
+        self.in_notification = False
         self._vectors = vectors
         self._checks_source = checks_source
         self._taken = 0  # a bit for each entry
@@ -144,9 +146,12 @@ class IntelIrDomain(IrqDomain):
         )
         if data.posted is not None:
             descriptor, vector = data.posted
-            entry = replace(entry, descriptor=descriptor.address, vector=vector)
+            entry = replace(
+                entry, descriptor=descriptor.address, vector=vector, redirection_hint=False
+            )
         elif data.posts_message:
-            entry = replace(entry, descriptor=descriptor_address(target.target_cpu))
+            descriptor_of_cpu = descriptor_address(target.target_cpu)
+            entry = replace(entry, descriptor=descriptor_of_cpu, redirection_hint=False)
         self.unit.table[self.index_of(desc)] = entry.encode(extended=self.unit.extended)
 
     def clear(self, desc: IrqDesc) -> None:
@@ -197,7 +202,7 @@ class RemappedChip(ApicChip):
 
     def ack(self, desc: IrqDesc) -> None:
         irq_move_irq(desc)
-        if not self.ir.data(desc).posts_message:
+        if not self.ir.in_notification:  # which ends with one EOI for all
             self.local_eoi()
 
 

@@ -157,6 +157,10 @@ class Pc:
         self.domains.add(dmar.domain)
         if dmar.ir is not None:
             self.domains.add(dmar.ir)
+            if dmar.ir.posts_messages:
+                from pseudokern.x86.posted_msi import PostedMsi
+
+                PostedMsi(self.vectors, self.entry, dmar.ir)
         return dmar
 
     def _new_cpu(self, number: CpuId, apic_id: ApicId) -> Cpu:
@@ -188,6 +192,11 @@ class Pc:
         for cpu in cpus_of(self.kernel.online & ~1):
             self.vectors.matrix.online(cpu)
             self._set_up(cpu)
+
+    @property
+    def posts_messages(self) -> bool:
+        """Whether messages of devices are posted to descriptors of the host's CPUs."""
+        return self.dmar is not None and self.dmar.ir is not None and self.dmar.ir.posts_messages
 
     def init_iommu(self) -> None:
         """intel_iommu_init(): DMA is translated from here on, and its faults are reported.

@@ -65,6 +65,8 @@ class VectorDomain(IrqDomain):
     """The vectors of all CPUs: the domain that all others are stacked upon.
 
     vector_irq  [cpu][vector] is whose interrupt it is
+    posted      what waits for a CPU in its posted-interrupt descriptor, a bit for each vector;
+                take_posted  the same, and then it is no longer there
     shut_down   [cpu] holds the vectors that were in use: one more interrupt there is no surprise
     """
 
@@ -82,6 +84,8 @@ class VectorDomain(IrqDomain):
         ]
         self._data: dict[IrqDesc, ApicChipData] = {}
         self._warned_of_straggler = False
+        self.posted: Callable[[CpuId], int] = lambda _cpu: 0
+        self.take_posted: Callable[[CpuId], int] = lambda _cpu: 0
         for vector in SYSTEM_VECTORS:
             self.matrix.assign_system(CpuId(0), vector, replace=False)
         if kernel.behaviour.cleanup_vector:
@@ -99,6 +103,10 @@ class VectorDomain(IrqDomain):
         """Whether desc has a real one now. Lines of the 8259 have none of these."""
         data = self._data.get(desc)
         return data is not None and bool(data.vector)
+
+    def is_pending(self, cpu: CpuId, vector: Vector) -> bool:
+        """is_vector_pending(): whether a CPU still has to take a vector."""
+        return self.cpus[cpu].apic.is_requested(vector) or bool(self.posted(cpu) >> vector & 1)
 
     def left_behind(self, desc: IrqDesc) -> tuple[CpuId, Vector] | None:
         """The vector that a move has left, and its CPU, as long as it is booked."""
@@ -370,7 +378,7 @@ class VectorDomain(IrqDomain):
             waiting, self._cleanup[cpu] = self._cleanup[cpu], []
             for desc in waiting:
                 data = self._data[desc]
-                if self.cpus[cpu].apic.is_requested(Vector(data.prev_vector)):
+                if self.is_pending(cpu, Vector(data.prev_vector)):
                     self._warn_of_straggler(desc)
                     self._cleanup[cpu].append(desc)
                 else:

@@ -51,10 +51,11 @@ def test_every_interrupt_is_accounted_for(script, gates):
     check_nothing_is_stuck(life)
 
 
+@pytest.mark.parametrize("posts", [False, True], ids=["remapped", "posted"])
 @given(scripts, st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_every_interrupt_behind_a_remapping_unit_is_accounted_for(script, gates):
-    life = Workload(gates=gates, iommu=Iommu()).live(script).come_to_rest()
+def test_every_interrupt_behind_a_remapping_unit_is_accounted_for(posts, script, gates):
+    life = Workload(gates=gates, iommu=Iommu(posts_messages=posts)).live(script).come_to_rest()
     check_books(life)
     check_nothing_is_stuck(life)
     assert life.pc.entry.mis == 0
