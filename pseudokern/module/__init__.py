@@ -16,8 +16,9 @@ pseudokern insmod hello.py times=2
 """
 
 from pseudokern.irq.flags import Irqf, IrqReturn
+from pseudokern.kernel.slab import GFP_ATOMIC, GFP_KERNEL
 from pseudokern.kernel.workqueue import WQ_UNBOUND
 from pseudokern.module.module import Module
 from pseudokern.module.parameters import parameter
 
-__all__ = ["WQ_UNBOUND", "IrqReturn", "Irqf", "Module", "parameter"]
+__all__ = ["GFP_ATOMIC", "GFP_KERNEL", "WQ_UNBOUND", "IrqReturn", "Irqf", "Module", "parameter"]

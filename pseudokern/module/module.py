@@ -3,13 +3,14 @@
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
+from pseudokern.module.context import Contexts
 from pseudokern.module.interrupts import Interrupts
 from pseudokern.module.proc_files import ProcFiles
 from pseudokern.module.timers import Timers
 from pseudokern.module.work import BottomHalves
 
 
-class Module(Timers, Interrupts, BottomHalves, ProcFiles):
+class Module(Timers, Interrupts, BottomHalves, ProcFiles, Contexts):
     """A module. init() is called when it is loaded, exit() before it is unloaded.
 
     Annotated attributes with a default are its parameters. Both functions run in process context;

@@ -5,7 +5,7 @@ from inspect import isawaitable
 from typing import Any
 
 from pseudokern.kernel.kthread import KThread, Sleep
-from pseudokern.kernel.sleep import might_sleep, msleep
+from pseudokern.kernel.sleep import msleep
 from pseudokern.kernel.tasklet import Tasklet
 from pseudokern.kernel.wait import Completion, WaitQueue
 from pseudokern.kernel.workqueue import WQ_UNBOUND, Work, WorkFunction, Workqueue
@@ -183,10 +183,6 @@ class BottomHalves(Core):
     def schedule_timeout(self, timeout: int) -> Sleep:
         """Await this to sleep for so many jiffies."""
         return self._sleep(timeout * self.kernel.tick_period_ns)
-
-    def might_sleep(self) -> None:
-        """Say that the caller may sleep. In atomic context the log has a report."""
-        might_sleep(self.kernel)
 
     def _sleep(self, duration_ns: int) -> Sleep:
         """Who may not sleep is told as by msleep()."""

@@ -410,6 +410,52 @@ def test_might_sleep_in_a_handler_is_told_of(lab):
     assert len(told) == 1
 
 
+def test_mutex_keeps_threads_apart_and_is_no_lock_for_a_timer(lab):
+    lab.insmod("""
+        def init(self):
+            self.mutex = self.mutex_init()
+            for name in ("one", "two"):
+                self.kthread_run(lambda name=name: self.use(name), name)
+            self.timer = self.timer_setup(self.mutex.lock)
+            self.mod_timer(self.timer, self.jiffies + self.HZ)
+        def exit(self): pass
+        async def use(self, name):
+            await self.mutex.lock()
+            self.pr_info(f"{name} in")
+            await self.msleep(10)
+            self.pr_info(f"{name} out")
+            self.mutex.unlock()
+    """)
+    lab.run_for(100 * MS)
+    assert said(lab) == ["one in", "one out", "two in", "two out"]
+    lab.run_for(SECOND_NS)
+    assert any(line.startswith("BUG: sleeping function called") for line in lab.log())
+
+
+def test_memory_lock_and_delay_of_a_handler(lab):
+    lab.insmod("""
+        def init(self):
+            self.lock = self.spin_lock_init("example.lock")
+            self.request_irq(10, self.handle)
+            self.pr_info(f"in_interrupt: {self.in_interrupt()}")
+        def exit(self):
+            self.free_irq(10)
+        def handle(self):
+            self.lock.lock()
+            memory = self.kmalloc(64, GFP_ATOMIC)
+            self.udelay(100)
+            self.lock.unlock()
+            self.pr_info(f"in_interrupt: {self.in_interrupt()}, {len(memory)} bytes")
+            return IrqReturn.HANDLED
+    """)
+    before_ns = sum(this.hardirq_ns for this in lab.machine.kernel.cpus)
+    lab.machine.pc.gsis.pulse(10)
+    lab.run_for(MS)
+    assert said(lab) == ["in_interrupt: False", "in_interrupt: True, 64 bytes"]
+    assert sum(this.hardirq_ns for this in lab.machine.kernel.cpus) - before_ns >= 100_000
+    assert "Oops" not in "".join(lab.log())
+
+
 @pytest.mark.parametrize("setup", ["timer_setup", "hrtimer_setup", "tasklet_setup"])
 def test_async_callback_is_refused_where_nobody_may_sleep(lab, setup):
     body = f"""
