@@ -178,15 +178,23 @@ def preempt_enable(kernel: "Kernel") -> None:
 
 def local_bh_disable(kernel: "Kernel") -> None:
     """Let softirqs of this CPU wait. Nests. Not from a hard interrupt."""
+    this, inner = levels(kernel, sys._getframe(1))
+    if not this.preempt_count & SOFTIRQ_MASK and not is_serving(inner):
+        kernel.softirqs.hold(this)
     preempt_count_add(kernel, SOFTIRQ_DISABLE_OFFSET)
 
 
 def local_bh_enable(kernel: "Kernel") -> None:
     """Let softirqs run again: those that wait run within a nanosecond."""
     preempt_count_add(kernel, -SOFTIRQ_DISABLE_OFFSET)
-    this = this_cpu(kernel)
-    if this.softirq_pending and not in_interrupt(kernel):
-        kernel.softirqs.raise_from_process(this, 0)
+    this, inner = levels(kernel, sys._getframe(1))
+    if not this.preempt_count & SOFTIRQ_MASK and not is_serving(inner):
+        kernel.softirqs.let_go(this)
+
+
+def is_serving(inner: list[Level]) -> bool:
+    """Whether a softirq is among these contexts, or an interrupt: none would run in it anyway."""
+    return any(level.kind != Kind.TASK for level in inner)
 
 
 def preempt_count_add(kernel: "Kernel", count: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
 from typing import Any
 
-from pseudokern.kernel.context import local_irq_enable
+from pseudokern.kernel.context import SOFTIRQ_MASK, local_irq_enable
 from pseudokern.kernel.cpumask import CpuId, CpuMask, first_cpu
 from pseudokern.kernel.kernel import Hog, Kernel
 from pseudokern.kernel.panic import CpuHangsError, KernelPanicError, KernelStopsError
@@ -190,7 +190,7 @@ class KThread:
 
     def _die(self, this: PerCpu) -> None:
         """What a thread that was killed held back is let go of; make_task_dead()."""
-        this.preempt_count = 0
+        _forget_count(self._threads.kernel, this)
         self._threads.kernel.hogs.pop(this.cpu, None)
         local_irq_enable(self._threads.kernel)
         self._exit()
@@ -233,7 +233,7 @@ class KThread:
 
             if this.preempt_count:
                 schedule_bug(kernel, this.preempt_count)
-                this.preempt_count = 0
+                _forget_count(kernel, this)
             local_irq_enable(kernel)
 
     def _wait_for(self, request: object) -> None:
@@ -263,6 +263,13 @@ class KThread:
         self.state = "X"
         self._threads.remove(self, self._alarm)
         self.on_exit()
+
+
+def _forget_count(kernel: Kernel, this: PerCpu) -> None:
+    """The thread that has disabled preemption or bottom halves on this CPU is gone from it."""
+    if this.preempt_count & SOFTIRQ_MASK:
+        kernel.softirqs.let_go(this)
+    this.preempt_count = 0
 
 
 class KThreads:

@@ -8,6 +8,7 @@ Nothing is stopped by a complaint: what would sleep goes on without it.
 
 import sys
 from pathlib import PurePath
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from pseudokern.kernel.context import in_interrupt, irqs_disabled, preempt_count
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
 
 NS_PER_MS = 1_000_000
+_BETWEEN = "pseudokern.module."
 
 
 def might_sleep(kernel: "Kernel", place: str = "") -> None:
@@ -34,8 +36,7 @@ def might_sleep(kernel: "Kernel", place: str = "") -> None:
         return
     kernel.might_sleep_told = kernel.jiffies
     if not place:
-        caller = sys._getframe(1)
-        place = f"{PurePath(caller.f_code.co_filename).name}:{caller.f_lineno}"
+        place = _place_of(sys._getframe(1))
     pid, comm = task_of(kernel)
     lines = (
         f"BUG: sleeping function called from invalid context at {place}",
@@ -47,6 +48,13 @@ def might_sleep(kernel: "Kernel", place: str = "") -> None:
         kernel.log.printk(Level.ERR, line)
     dump_stack(kernel)
     kernel.taint.add("W")
+
+
+def _place_of(caller: FrameType | None) -> str:
+    """File and line of who called; of a module's author, not of what stands in between."""
+    while caller is not None and caller.f_globals.get("__name__", "").startswith(_BETWEEN):
+        caller = caller.f_back
+    return f"{PurePath(caller.f_code.co_filename).name}:{caller.f_lineno}" if caller else "?"
 
 
 def schedule_bug(kernel: "Kernel", count: int) -> None:

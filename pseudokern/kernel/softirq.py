@@ -20,6 +20,9 @@ MAX_SOFTIRQ_RESTART = 10
 MAX_SOFTIRQ_TIME_NS = 2_000_000
 
 
+HELD_NS = 1 << 60
+
+
 class Softirq(IntEnum):
     """The vectors, in the order in which they run."""
 
@@ -66,6 +69,7 @@ class Softirqs:
         self._softirq_ns = softirq_ns
         self._actions: list[Action] = [self._nothing] * NR_SOFTIRQS
         self._alarms = [Alarm(timeline, self._resume(this, timeline)) for this in cpus]
+        self._held_end_ns: dict[int, int] = {}
         self.wake_ksoftirqd: Callable[[PerCpu], None] | None = None
 
     def open_softirq(self, number: Softirq, action: Action) -> None:
@@ -105,6 +109,18 @@ class Softirqs:
         this.softirq_end_ns += duration_ns
         if this.softirq_pending:
             self._alarms[this.cpu].set(this.softirq_end_ns)
+
+    def hold(self, this: PerCpu) -> None:
+        """Bottom halves are disabled: run nothing on this CPU until let_go()."""
+        self._held_end_ns[this.cpu] = this.softirq_end_ns
+        this.softirq_end_ns = HELD_NS  # as if a run went on; so interrupts need not ask
+
+    def let_go(self, this: PerCpu) -> None:
+        """Bottom halves are enabled: what waits runs within a nanosecond."""
+        # Interrupts that came meanwhile have put the run off by what they took.
+        this.softirq_end_ns = self._held_end_ns.pop(this.cpu)
+        if this.softirq_pending:
+            self.raise_from_process(this, 0)
 
     def raise_softirq(self, this: PerCpu, bits: int, *, in_interrupt: bool) -> None:
         """Raise softirqs; ksoftirqd runs them if no interrupt is about to end here."""

@@ -19,6 +19,8 @@ from pseudokern.kernel.context import (
     in_task,
     irqs_disabled,
     levels,
+    local_bh_disable,
+    local_bh_enable,
     local_irq_restore,
     local_irq_save,
     preempt_count,
@@ -91,6 +93,15 @@ class SpinLock:
     def unlock_irqrestore(self, flags: bool) -> None:
         self.unlock()
         local_irq_restore(self._kernel, flags)
+
+    def lock_bh(self) -> None:
+        """spin_lock_bh(): no softirq of this CPU comes in between."""
+        local_bh_disable(self._kernel)
+        self.lock()
+
+    def unlock_bh(self) -> None:
+        self.unlock()
+        local_bh_enable(self._kernel)
 
     def _spin(self, this: "PerCpu") -> NoReturn:
         """Wait for who cannot go on: this CPU is the owner, or the owner waits for this instant."""

@@ -15,6 +15,7 @@ without such a counter.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from pseudokern.kernel.context import SOFTIRQ_MASK
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
 from pseudokern.kernel.panic import panic
 from pseudokern.kernel.percpu import PerCpu
@@ -160,7 +161,8 @@ class Watchdog:
         kernel, watched, this = self._kernel, self._cpus[cpu], self._kernel.cpus[cpu]
         busy_ns = watched.busy_until_ns - now_ns
         # By a thread that does not sleep, or by a softirq without end.
-        is_taken = cpu in kernel.hogs or this.softirq_end_ns - now_ns > BLOCKED_NS
+        softirq_ns = 0 if this.preempt_count & SOFTIRQ_MASK else this.softirq_end_ns - now_ns
+        is_taken = cpu in kernel.hogs or softirq_ns > BLOCKED_NS
         suspect = self._suspects.get(cpu)
         if busy_ns <= 0 and watched.interrupt_flag and not is_taken:
             self._timers[cpu] += 1

@@ -180,6 +180,46 @@ def test_restoring_flags_leaves_interrupts_off_if_they_were(pc):
     assert not irqs_disabled(pc.kernel)
 
 
+def test_softirqs_wait_while_bottom_halves_are_disabled(pc):
+    ran = []
+    pc.kernel.softirqs.open_softirq(Softirq.BLOCK, lambda this, now: (ran.append(this.cpu), now)[1])
+    line = msix_line(pc)
+
+    def raise_it():
+        pc.kernel.this.softirq_pending |= 1 << Softirq.BLOCK
+        return IrqReturn.HANDLED
+
+    line.on_interrupt = raise_it
+    pc.kernel.this = pc.kernel.cpus[line.cpu]
+    local_bh_disable(pc.kernel)
+    local_bh_disable(pc.kernel)
+    line.fire()
+    local_bh_enable(pc.kernel)
+    run_for(pc, MS)
+    assert (line.handled, ran) == (1, [])
+
+    local_bh_enable(pc.kernel)
+    run_for(pc, MS)
+    assert ran == [line.cpu]
+    line.fire()
+    assert ran == [line.cpu] * 2
+
+
+def test_bottom_halves_that_a_thread_left_disabled_run_again_when_it_is_told_off(pc):
+    ran = []
+    pc.kernel.softirqs.open_softirq(Softirq.BLOCK, lambda this, now: (ran.append(this.cpu), now)[1])
+
+    async def body():
+        local_bh_disable(pc.kernel)
+        pc.kernel.softirqs.raise_from_process(pc.kernel.this, 1 << Softirq.BLOCK)
+        await sleep_ns(MS)
+
+    pc.irqs.kthreads.create("worker", body(), cpus_allowed=1 << 3)
+    run_for(pc, 10 * MS)
+    assert ran == [3]
+    assert any("scheduling while atomic: worker" in line for line in log_of(pc))
+
+
 # -- sleeping -------------------------------------------------------------------------------------
 
 
