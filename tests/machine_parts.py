@@ -178,10 +178,12 @@ class LevelLine(TestLine):
         self.wire = wire
         self.served = 0
         self.already_asserted = 0
+        self.not_mine = 0
         self.on_interrupt = self.let_go
 
     def let_go(self) -> IrqReturn:
         if not self.wire.is_asserted_by(self):
+            self.not_mine += 1
             return IrqReturn.NONE
         self.served += 1
         self.wire.release_by(self)

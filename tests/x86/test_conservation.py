@@ -1,7 +1,7 @@
 """Nothing vanishes: an interrupt is handled, pending, one with another, or counted as lost."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pseudokern.x86.dmar import Iommu
@@ -24,8 +24,15 @@ def check_books(life):
     # A freed line's vector may be on its way still when the wire's line gets it: that edge at a
     # level line is an interrupt of the MIS row. And a replay of the wire's line may find that its
     # vector is nobody's any more; the wire says it again.
+    # Behind a remapping unit the wire's interrupts are edges as well, so nobody can tell; but then
+    # no device on the wire has anything to do. The unit's own line may be the heir, too.
     strays = raised - handled - sum(lost.values())
-    assert -lost.get("vector without a line", 0) <= strays <= life.pc.entry.mis, lost
+    inherited = life.pc.entry.mis
+    if life.pc.dmar is not None:
+        ours = {line.desc for line in life.everybody}
+        inherited = sum(desc.total for desc in life.pc.irqs if desc not in ours)
+        inherited += sum(level.not_mine for level in life.levels)
+    assert -lost.get("vector without a line", 0) <= strays <= inherited, lost
     assert life.queue_line.queue.waiting == 0
 
     for level in life.levels:
@@ -53,6 +60,10 @@ def test_every_interrupt_is_accounted_for(script, gates):
 
 @pytest.mark.parametrize("posts", [False, True], ids=["remapped", "posted"])
 @given(scripts, st.booleans())
+@example(
+    [("signal", 0), ("signal", 0), ("free", 0), ("free", 1), ("switch", 1)],
+    False,
+).via("the unit's line gets the vector of an interrupt on its way")
 @settings(max_examples=100, deadline=None)
 def test_every_interrupt_behind_a_remapping_unit_is_accounted_for(posts, script, gates):
     life = Workload(gates=gates, iommu=Iommu(posts_messages=posts)).live(script).come_to_rest()
