@@ -14,20 +14,16 @@ class Behaviour(NamedTuple):
                       the disable_irq() of its driver; from 6.16 on
     shares_percpu     handlers with disjoint CPU masks may share a per-CPU line; seen in 6.18
     tells_of_oneshot  ONESHOT without a thread is told of, once; seen in 6.18
-    tells_slow        irqhandler.duration_warn_us; seen in 6.18
     """
 
     cleanup_vector: bool = False
     keeps_disable: bool = False
     shares_percpu: bool = False
     tells_of_oneshot: bool = False
-    tells_slow: bool = False
 
 
 BEHAVIOURS = {
     "6.1": Behaviour(cleanup_vector=True),
     "6.12": Behaviour(),
-    "6.18": Behaviour(
-        keeps_disable=True, shares_percpu=True, tells_of_oneshot=True, tells_slow=True
-    ),
+    "6.18": Behaviour(keeps_disable=True, shares_percpu=True, tells_of_oneshot=True),
 }
