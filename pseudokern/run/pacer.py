@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from pseudokern.kernel.panic import KernelStopsError
+from pseudokern.kernel.ratelimit import RateLimit
 from pseudokern.machine.machine import Machine
 from pseudokern.sim.timeline import FOREVER_NS
 
@@ -41,6 +42,8 @@ class Pacer:
         self._clock = machine.clock
         self._poll = poll
         self._player = player
+        # What fails may fail 20,000 times a second, and everybody else has to find the log, too.
+        self._failures = RateLimit(machine.kernel.log, "oops")
         self._events = 64
         self._real_ns = 0
         self._simulated_ns = 0
@@ -121,8 +124,9 @@ class Pacer:
         except KernelStopsError:
             return
         except Exception as error:
-            LOG.exception("an event failed; the machine goes on without it")
-            self._report(error)
+            if self._failures.allows():
+                LOG.exception("an event failed; the machine goes on without it")
+                self._report(error)
             return
         self._clock.complete_waiting()
         if self._player is not None:

@@ -64,7 +64,7 @@ class Paced:
             self.look()
             return 0
 
-        kernel = Kernel(
+        self.kernel = kernel = Kernel(
             timeline=self.timeline,
             seed=1,
             nr_cpu_ids=1,
@@ -185,6 +185,22 @@ def test_event_that_fails_is_logged_and_the_next_ones_come(caplog):
     assert came == [1000, 2000]
     assert "an event failed; the machine goes on without it" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_events_that_fail_all_the_time_do_not_flood_the_log(caplog):
+    paced = Paced("free", end_ns=6_000_000_000)
+
+    def fail():
+        raise ValueError("every time")
+
+    for number in range(30):
+        paced.at(1_000_000 * number, fail)
+    paced.at(5_500_000_000, fail)
+    with caplog.at_level(logging.CRITICAL + 1, "pseudokern"):
+        paced.run(until=paced.has_ended)
+    log = [record.text for record in paced.kernel.log]
+    assert sum("every time" in text for text in log) == 11
+    assert "oops: 20 callbacks suppressed" in log
 
 
 @pytest.mark.parametrize("mode", ["free", "wall"])
