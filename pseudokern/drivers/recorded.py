@@ -38,7 +38,6 @@ from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
-from pseudokern.x86.pci import MessagePlace
 
 STORAGE, NETWORK = 0x01, 0x02  # the first byte of the class code
 BLOCK_BIT = 1 << Softirq.BLOCK
@@ -87,10 +86,7 @@ class Recorded(IntxDevice):
 
     def _request_messages(self) -> None:
         vectors = self.options["vectors"]
-        places = [
-            MessagePlace(Irq(vector["irq"]), vector["index"], vector["managed"])
-            for vector in vectors
-        ]
+        places = [(Irq(vector["irq"]), vector["index"], vector["managed"]) for vector in vectors]
         descs = self.pc.pci.alloc_at(self.function, self.options["messages"], places)
         for vector, desc in zip(vectors, descs, strict=True):
             if vector["name"]:

@@ -43,14 +43,6 @@ class Spread(NamedTuple):
     post: int = 0
 
 
-class MessagePlace(NamedTuple):
-    """Which number a message's interrupt has; managed: the CPUs that the kernel keeps it on."""
-
-    irq: Irq
-    message: int
-    managed: CpuMask | None = None
-
-
 class PciBus:
     """The PCI functions of a machine, by address.
 
@@ -207,9 +199,11 @@ class PciBus:
         return descs
 
     def alloc_at(
-        self, function: PciFunction, kind: str, places: Sequence[MessagePlace]
+        self, function: PciFunction, kind: str, places: Sequence[tuple[Irq, int, CpuMask | None]]
     ) -> list[IrqDesc]:
         """Make interrupts of chosen messages with chosen numbers; kind is "msix" or "msi".
+
+        A place is the number, which message, and the CPUs that the kernel keeps it on, if it does.
 
         Without interrupt remapping, more than one MSI gets an address and data each.
 
@@ -219,16 +213,16 @@ class PciBus:
         """
         if not self.has_messages:
             raise OSError(errno.EINVAL, "pci=nomsi: there are no message signalled interrupts")
-        if taken := [place.irq for place in places if self._irqs.get(place.irq) is not None]:
+        if taken := [irq for irq, _, _ in places if self._irqs.get(irq) is not None]:
             raise OSError(errno.EEXIST, f"interrupts {taken} exist")
         requester = requester_id(function.bdf)
         descs = []
-        is_spread = any(place.managed is not None for place in places)
-        for place in places:
-            mask = self._irqs.default_affinity if place.managed is None else place.managed
-            masks = [(mask, place.managed is not None)] if is_spread else None
-            descs += self._irqs.alloc_descs(1, function.node, masks, place.irq)
-        indexes = [place.message for place in places]
+        is_spread = any(managed is not None for _, _, managed in places)
+        for irq, _, managed in places:
+            mask = self._irqs.default_affinity if managed is None else managed
+            masks = [(mask, managed is not None)] if is_spread else None
+            descs += self._irqs.alloc_descs(1, function.node, masks, irq)
+        indexes = [index for _, index, _ in places]
         blocks = COUNTS if self.ir is not None else (1,)
         if kind == "msi" and len(places) in blocks and indexes == list(range(len(places))):
             function.msi = capability = MsiCapability(
