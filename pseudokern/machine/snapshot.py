@@ -387,7 +387,6 @@ def _all_rows(interrupts: Interrupts, recording: Recording) -> dict[int, Row]:
             int(hwirq) if re.fullmatch(r"[0-9]{1,19}", hwirq) else None,
             recording.get(f"{directory}/name"),
             tuple(printable(name) for name in names.split(",")) if names else (),
-            0,
         )
     return {irq: row for irq, row in rows.items() if row.chip and row.chip.isprintable()}
 

@@ -36,12 +36,22 @@ class Row(NamedTuple):
     hwirq: int | None
     flow: str
     names: tuple[str, ...]
-    total: int
+    counts: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """On all CPUs that are shown."""
+        return sum(self.counts)
 
 
 @dataclass
 class Interrupts:
-    """What the file says. assumed: what it does not say, and was taken for granted, in words."""
+    """What the file says.
+
+    cpus     those of the columns
+    labels   of the rows that have a name instead of a number, in their order
+    assumed  what it does not say, and was taken for granted, in words
+    """
 
     cpus: list[int]
     rows: dict[int, Row] = field(default_factory=dict)
@@ -49,6 +59,10 @@ class Interrupts:
     width: int = 3
     gap: int | None = None  # blanks before a chip's name that is 8 letters or longer
     assumed: list[str] = field(default_factory=list)
+
+    def count(self, irq: int, cpu: int) -> int:
+        """How often an interrupt came on a CPU. KeyError, ValueError: there is no such row, CPU."""
+        return self.rows[irq].counts[self.cpus.index(cpu)]
 
 
 def read_interrupts(text: str) -> Interrupts:
@@ -69,9 +83,9 @@ def read_interrupts(text: str) -> Interrupts:
             f"the header is missing: {len(found.cpus)} columns are taken for CPU 0 and up"
         )
     _read_rows(found, labelled)
-    if not found.rows:
+    if not found.rows and not cpus:
         raise InterruptsError("it has no row with a number; paste the file from its first line on")
-    if not any(row.chip for row in found.rows.values()):
+    if found.rows and not any(row.chip for row in found.rows.values()):
         raise InterruptsError(
             "its lines are cut off before the names; write it to a file instead: "
             "cat /proc/interrupts > interrupts.txt"
@@ -115,9 +129,8 @@ def _row(irq: int, rest: str, columns: int) -> tuple[Row, int | None]:
     counts = counted[0].split() if counted else []
     tail = rest[counted.end() :] if counted else rest
     gap = len(tail) - len(tail.lstrip())
-    total = sum(map(int, counts)) % 2**64
     chip, hwirq, flow, names = _description(tail.strip())
-    return Row(irq, chip, hwirq, flow, names, total), gap if chip else None
+    return Row(irq, chip, hwirq, flow, names, tuple(map(int, counts))), gap if chip else None
 
 
 def _description(text: str) -> tuple[str, int | None, str, tuple[str, ...]]:

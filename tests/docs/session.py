@@ -51,10 +51,14 @@ def run(page: Page, directory: Path) -> list[Outcome]:
     """
     (directory / "mountpoint").mkdir()
     shutil.copytree(ROOT / "scripts", directory / "scripts")
-    program = directory / ".bin" / "pseudokern"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pseudokern "$@"\n')
-    program.chmod(0o755)
+    (directory / ".bin").mkdir()
+    for name, module in (
+        ("pseudokern", "pseudokern"),
+        ("pytest", "pytest -p no:cacheprovider -p pseudokern.testing.plugin"),
+    ):
+        program = directory / ".bin" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        program.chmod(0o755)
     for name, text in page.files.items():
         (directory / name).write_text(text)
     script = "".join(

@@ -1,0 +1,1 @@
+"""Give tests a machine: a pytest plugin, which no command imports."""
