@@ -13,7 +13,11 @@ from bench.machines import Environment, boot, mounted, wait_until_up
 
 DEFAULT, LARGE = "laptop", "wide-1024"
 MUST_REACH_TIMES = 20
+RUN_MUST_REACH_TIMES = 25
+WIDE_CPUS = 288
+WIDE_MUST_REACH_MS = 1000
 MUST_REACH_MB = 300
+_CAT = ("cat", "/proc/interrupts")
 
 
 def measure(repeats: int) -> list[Result]:
@@ -25,15 +29,45 @@ def measure(repeats: int) -> list[Result]:
             repeats,
             bare=lambda: _python_ms(environment),
             cat=lambda: _first_cat_ms(environment),
+            run=lambda: _run_ms(environment, DEFAULT, "--", "true"),
+            wide=lambda: _run_ms(environment, "--cpus", str(WIDE_CPUS), "--", *_CAT),
         )
     name = "process start to the first successful cat, over python -c pass"
     note = f"{median(ms['cat']):.0f} ms, {DEFAULT}; python -c pass {median(ms['bare']):.0f} ms"
-    return [Figure(name, ratio(ms, "cat", "bare"), "x", MUST_REACH_TIMES, note), *_memory()]
+    return [
+        Figure(name, ratio(ms, "cat", "bare"), "x", MUST_REACH_TIMES, note),
+        Figure(
+            f"pseudokern run {DEFAULT} -- true, over python -c pass",
+            ratio(ms, "run", "bare"),
+            "x",
+            RUN_MUST_REACH_TIMES,
+            f"{median(ms['run']):.0f} ms",
+        ),
+        Figure(
+            f"pseudokern run --cpus {WIDE_CPUS} -- {' '.join(_CAT)}",
+            median(ms["wide"]),
+            "ms",
+            WIDE_MUST_REACH_MS,
+            DEFAULT,
+        ),
+        *_memory(),
+    ]
 
 
 def _python_ms(environment: Environment) -> float:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True, env=environment)
+    return (time.perf_counter() - began) * 1e3
+
+
+def _run_ms(environment: Environment, *arguments: str) -> float:
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "pseudokern", "run", *arguments],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
     return (time.perf_counter() - began) * 1e3
 
 
