@@ -190,6 +190,19 @@ COLLECTIONS = {
     "{interface}": Collection(
         _later("sys_drivers", "interface_names"), _later("sys_drivers", "find_interface")
     ),
+    "{controller}": Collection(
+        _later("sys_nvme", "controller_names"), _later("sys_nvme", "find_controller")
+    ),
+    "{disk}": Collection(_later("sys_nvme", "disk_names"), _later("sys_nvme", "find_disk")),
+    "{own controller}": Collection(
+        _later("sys_nvme", "own_controller_names"), _later("sys_nvme", "find_own_controller")
+    ),
+    "{own disk}": Collection(
+        _later("sys_nvme", "own_disk_names"), _later("sys_nvme", "find_own_disk")
+    ),
+    "{hardware queue}": Collection(
+        _later("sys_nvme", "queue_names"), _later("sys_nvme", "find_queue")
+    ),
     "{own interface}": Collection(
         _later("sys_drivers", "own_interface_names"), _later("sys_drivers", "find_own_interface")
     ),
@@ -203,6 +216,9 @@ _NODES = "sys/devices/system/node"
 _TOPOLOGY = f"{_CPUS}/{{cpu}}/topology"
 _PCI = "sys/devices/{pci root}/{function}"
 _NET = f"{_PCI}/net/{{own interface}}"
+_NVME = f"{_PCI}/nvme/{{own controller}}"
+_DISK = f"{_NVME}/{{own disk}}"
+_NVME_FILES = ("address", "numa_node", "queue_count", "state", "transport")
 _PCI_DRIVER = "sys/bus/pci/drivers/{pci driver}"
 _MODULE = "sys/module/{module}"
 _DEBUG = "sys/kernel/debug/pseudokern"
@@ -374,6 +390,14 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry(f"{_NET}/operstate", 0o444, _later("sys_drivers", "show_operstate")),
     Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),
+    Folder(f"{_PCI}/nvme", 0o755, _later("sys_nvme", "has_controller")),
+    *(Entry(f"{_NVME}/{name}", 0o444, _later("sys_nvme", f"show_{name}")) for name in _NVME_FILES),
+    Link(f"{_NVME}/device", _later("sys_nvme", "link_to_function")),
+    Link(f"{_DISK}/device", _later("sys_nvme", "link_to_own_controller")),
+    Entry(f"{_DISK}/mq/{{hardware queue}}/cpu_list", 0o444, _later("sys_nvme", "show_cpu_list")),
+    Link("sys/class/nvme/{controller}", _later("sys_nvme", "link_to_controller")),
+    Link("sys/class/block/{disk}", _later("sys_nvme", "link_from_class_to_disk")),
+    Link("sys/block/{disk}", _later("sys_nvme", "link_to_disk")),
     Entry(f"{_PCI_DRIVER}/bind", 0o200, None, _later("sys_drivers", "store_bind")),
     Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
