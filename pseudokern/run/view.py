@@ -93,10 +93,6 @@ def _proc_bindings(root: str) -> Iterator[Binding]:
         source, target = f"{root}/proc/{name}", f"/proc/{name}"
         if name == "sys":
             yield from _files(source, target)
-        elif name == "net":
-            # /proc/net is a link to self/net: this is seen by this process, and by what it
-            # becomes, but not by its children.
-            yield from _files(source, f"/proc/{os.getpid()}/net")
         elif os.path.exists(target):
             yield Binding(source, target)
 

@@ -147,6 +147,21 @@ def test_other_mounts_of_proc_show_the_machine_s_interrupts(tmp_path):
     assert (said.stdout, said.stderr) == ("f\nf\n", "")
 
 
+def test_what_is_bound_below_proc_net_is_not_seen_by_children(tmp_path):
+    """Why the machine has no /proc/net. If a kernel does better one day, it can have one."""
+    (tmp_path / "dev").write_text("simulated\n")
+    script = f"mount --bind {tmp_path}/dev /proc/$$/net/dev && cat /proc/net/dev; true"
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert said.stderr == ""
+    assert said.stdout.startswith("Inter-|")
+
+
 def test_what_is_not_simulated_cannot_be_set(shell):
     said = shell(
         """
