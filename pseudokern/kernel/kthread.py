@@ -148,7 +148,8 @@ class KThread:
         if kernel.hogs and self._is_kept_waiting(this):
             return
         outer, kernel.this = kernel.this, this
-        outer_task, this.current = this.current, self
+        outer_task = None if this.current is self else this.current
+        this.current = self
         this.context_switches += 2
         this.system_ns += kernel.cost.thread_ns
         self.runs += 1
@@ -191,7 +192,6 @@ class KThread:
     def _die(self, this: PerCpu) -> None:
         """What a thread that was killed held back is let go of; make_task_dead()."""
         _forget_count(self._threads.kernel, this)
-        self._threads.kernel.hogs.pop(this.cpu, None)
         local_irq_enable(self._threads.kernel)
         self._exit()
 
@@ -223,11 +223,18 @@ class KThread:
             this.system_ns += duration_ns
             self._alarm.set(now_ns + duration_ns)
 
+    def _let_cpu_go(self) -> None:
+        """It computes no more; the CPU may have changed meanwhile."""
+        kernel = self._threads.kernel
+        for cpu in [cpu for cpu, hog in kernel.hogs.items() if hog.task is self]:
+            del kernel.hogs[cpu]
+            if kernel.cpus[cpu].current is self:
+                kernel.cpus[cpu].current = None
+
     def _leave_cpu(self, this: PerCpu) -> None:
         """Let the scheduler look at what the thread left behind; schedule_debug()."""
         kernel = self._threads.kernel
-        if kernel.hogs:
-            kernel.hogs.pop(this.cpu, None)
+        self._let_cpu_go()
         if this.preempt_count or this.irqs_disabled:
             from pseudokern.kernel.sleep import schedule_bug  # few threads ever get here
 
@@ -260,6 +267,7 @@ class KThread:
             raise TypeError(f"thread {self.comm!r} waits for {what}")
 
     def _exit(self) -> None:
+        self._let_cpu_go()
         self.state = "X"
         self._threads.remove(self, self._alarm)
         self.on_exit()

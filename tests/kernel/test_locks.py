@@ -241,7 +241,25 @@ def test_a_thread_that_computes_keeps_others_off_its_cpu(pc):
     create(pc, other())
     run_for(pc, 20 * MS)
     assert order == ["hog", "other"]
-    assert pc.kernel.hogs == {}
+    assert (pc.kernel.hogs, pc.kernel.cpus[0].current) == ({}, None)
+
+
+def test_a_thread_that_is_stopped_while_it_computes_leaves_its_cpu_to_others(pc):
+    ran = []
+
+    async def hog():
+        while True:
+            await Compute(2 * MS)
+
+    async def other():
+        ran.append(pc.kernel.this.cpu)
+
+    thread = create(pc, hog(), name="hog")
+    run_for(pc, MS)
+    thread.stop()
+    create(pc, other())
+    run_for(pc, MS)
+    assert (ran, pc.kernel.hogs, pc.kernel.cpus[0].current) == ([0], {}, None)
 
 
 def test_an_event_that_comes_while_a_thread_computes_is_not_lost(pc):
