@@ -24,7 +24,7 @@ PAGE_SIZE = 4096
 
 
 class Tree:
-    """The files of one machine. on_write(path, data) hears of every write that succeeds,
+    """The files of one machine. on_write(path, data) hears of every write,
     on_chmod(path, mode) of every changed mode."""
 
     def __init__(self, machine: Machine, owner_uid: int = 0) -> None:

@@ -48,7 +48,7 @@ class TreeFile(OpenFile):
         return self._reader.read(size, offset)
 
     def write(self, data: bytes, offset: int) -> int | Completion:
-        return noting_refusal(self._tree, self._found.path, lambda: self._write(data))
+        return noting_refusal(self._tree, self._found.path, data, lambda: self._write(data))
 
     def _write(self, data: bytes) -> int | Completion:
         self._check_alive()
@@ -88,14 +88,18 @@ class TreeFile(OpenFile):
 
 
 def noting_refusal(
-    tree: "Tree", path: str, write: Callable[[], int | Completion]
+    tree: "Tree", path: str, data: bytes, write: Callable[[], int | Completion]
 ) -> int | Completion:
-    """Write, and keep the reason if it is refused, now or when it is over."""
+    """Write, and keep the reason if it is refused, now or when it is over.
+
+    A write that is refused is told of like the others: a replay has to refuse it again.
+    """
     refusals = tree.machine.refusals
     try:
         written = write()
     except OSError as error:
         refusals.note(path, error)
+        tree.on_write(path, data)
         raise
     if isinstance(written, Completion):
 
@@ -121,7 +125,7 @@ class JournaledFile(OpenFile):
         return self._file.read(size, offset)
 
     def write(self, data: bytes, offset: int) -> int | Completion:
-        return noting_refusal(self._tree, self._path, lambda: self._write(data, offset))
+        return noting_refusal(self._tree, self._path, data, lambda: self._write(data, offset))
 
     def _write(self, data: bytes, offset: int) -> int | Completion:
         try:
