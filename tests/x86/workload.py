@@ -110,6 +110,7 @@ class Workload:
         self.everybody = [*self.lines, *self.levels]
         self.depth = dict.fromkeys((line.irq for line in self.everybody), 0)
         self.requested = set(self.lines)
+        self.left_by_the_wire = 0  # vectors that may be another's when a CPU takes them
 
     def live(self, script):
         for name, *arguments in script:
@@ -178,6 +179,7 @@ class Workload:
     def _do_switch(self, cpu):
         """Off with a CPU that is on, on with one that is off."""
         if self.pc.kernel.is_online(cpu):
+            self.left_by_the_wire += any(one.wire.is_asserted_by(one) for one in self.levels)
             self.pc.hotplug.down(cpu)
         else:
             self.pc.hotplug.up(cpu)
