@@ -7,6 +7,7 @@ kernel/printk/printk.c.
 
 from collections.abc import Iterable
 
+from pseudokern.hw.ioapic import PINS, VERSION
 from pseudokern.kernel.cpumask import CpuId, cpulist_format, cpus_of
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import LOG_BUF_LEN, LOG_CPU_MAX_BUF_LEN, Level
@@ -14,6 +15,7 @@ from pseudokern.machine.boot_words import unknown_words
 from pseudokern.machine.cmdline import Complaint
 from pseudokern.machine.description import Description
 
+IOAPIC_BASE, IOAPIC_SIZE = 0xFEC00000, 0x1000
 NR_CPUS = 8192  # CONFIG_NR_CPUS of distributions
 # CPUs with a counter for the hard lockup detector: Intel's and AMD's names for it.
 COUNTER_FLAGS = frozenset({"arch_perfmon", "perfctr_core"})
@@ -35,6 +37,7 @@ def print_setup(kernel: Kernel, description: Description) -> None:
     _complain(kernel, [each for each in parameters.complaints if each.early])
     if parameters.log_buf_len > LOG_BUF_LEN:
         _grow_log(kernel, parameters.log_buf_len)
+    _print_ioapics(kernel, description)
     if description.kernel == "6.1":
         _count_cpus_6_1(kernel, description)
     else:
@@ -108,6 +111,22 @@ def _grow_log(kernel: Kernel, size: int) -> None:
     kernel.log.printk(Level.INFO, f"printk: log_buf_len: {kernel.log.size} bytes")
     percent = free * 100 // LOG_BUF_LEN
     kernel.log.printk(Level.INFO, f"printk: early log buf free: {free}({percent}%)")
+
+
+def _print_ioapics(kernel: Kernel, description: Description) -> None:
+    """mp_register_ioapic(), and what firmware says of ISA lines that are not as usual."""
+    for number in range(description.ioapics):
+        first = number * PINS
+        kernel.log.printk(
+            Level.INFO,
+            f"IOAPIC[{number}]: apic_id {number}, version {VERSION}, "
+            f"address 0x{IOAPIC_BASE + number * IOAPIC_SIZE:x}, GSI {first}-{first + PINS - 1}",
+        )
+    if description.ioapics and not description.parameters.noapic:
+        overrides = ["bus_irq 0 global_irq 2 dfl dfl"]
+        overrides += [f"bus_irq {n} global_irq {n} high level" for n in description.level_isa]
+        for text in overrides:
+            kernel.log.printk(Level.INFO, f"ACPI: INT_SRC_OVR (bus 0 {text})")
 
 
 def _count_cpus(kernel: Kernel, description: Description) -> None:

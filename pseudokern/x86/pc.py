@@ -102,6 +102,7 @@ class Pc:
         SpuriousPoller(self.irqs, self.timers)
         self.apic_timers = ApicTimers(kernel, self.timers, self.cpus, self.entry)
         self.pic_chip = I8259Chip(self.pic, self.entry, kernel.log)
+        self._print_numbers()
         self.dmar = None if iommu is None else self._remap(iommu)
         self.gsis = self._lines(level_isa)
         self.pci = PciBus(
@@ -173,14 +174,15 @@ class Pc:
         for ioapic in self.ioapics:
             ioapic.eoi(vector)
 
-    def _boot(self) -> None:
-        legacy = NR_IRQS_LEGACY if self.has_pic else 0
+    def _print_numbers(self) -> None:
+        """early_irq_init(), before any controller is looked at."""
+        log, legacy = self.kernel.log, NR_IRQS_LEGACY if self.has_pic else 0
         if not self.has_pic:
-            self.kernel.log.printk(Level.INFO, "Using NULL legacy PIC")
-        self.kernel.log.printk(
-            Level.INFO,
-            f"NR_IRQS: 524544, nr_irqs: {self.irqs.nr_irqs}, preallocated irqs: {legacy}",
-        )
+            log.printk(Level.INFO, "Using NULL legacy PIC")
+        text = f"NR_IRQS: 524544, nr_irqs: {self.irqs.nr_irqs}, preallocated irqs: {legacy}"
+        log.printk(Level.INFO, text)
+
+    def _boot(self) -> None:
         self.vectors.matrix.online(CpuId(0))
         self._set_up(CpuId(0))
         if self.has_pic:
