@@ -1,0 +1,35 @@
+"""snapshot of a mounted machine, taken as of a real one, boots into the same files."""
+
+import pytest
+
+from tests.fs.recorded import rows_without_counts
+from tests.mount.booted import pseudokern
+
+pytestmark = pytest.mark.mount
+
+
+def test_snapshot_of_a_mounted_machine_boots_into_its_rows_masks_and_topology(boot, tmp_path):
+    original = boot("server-64", "--clock", "step", at="original").directory
+    (original / "proc/irq/70/smp_affinity_list").write_text("3,5,40-41")
+    (original / "sys/devices/system/cpu/cpu9/online").write_text("0")
+    file = tmp_path / "copy.toml"
+    made = pseudokern(
+        "snapshot", "--proc", original / "proc", "--sys", original / "sys", "-o", file
+    )
+    assert made.returncode == 0, made.stderr
+    assert "0 different" in made.stdout
+
+    copy = boot(file, "--clock", "step", at="copy").directory
+
+    assert rows_without_counts((copy / "proc/interrupts").read_text()) == rows_without_counts(
+        (original / "proc/interrupts").read_text()
+    )
+    for pattern in ("proc/irq/*/smp_affinity", "proc/irq/*/effective_affinity"):
+        for path in original.glob(pattern):
+            if (original / path).stat().st_mode & 0o400:
+                same = copy / path.relative_to(original)
+                assert (path, same.read_text()) == (path, path.read_text())
+                assert same.stat().st_mode == path.stat().st_mode
+    for name in ("cpu/online", "cpu/possible", "node/node1/cpulist", "cpu/cpu40/topology/core_id"):
+        path = f"sys/devices/system/{name}"
+        assert (copy / path).read_text() == (original / path).read_text()
