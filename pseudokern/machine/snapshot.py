@@ -7,7 +7,7 @@ recorded is assumed, with a comment that says so. Whether it came out right is f
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,7 +22,6 @@ from pseudokern.machine.snapshot_board import Board, cpu_table, read_board
 from pseudokern.machine.snapshot_devices import (
     FAULTS_OF_UNIT,
     REMAPPED,
-    DeviceTable,
     Recorded,
     message_place,
     read_devices,
@@ -149,7 +148,7 @@ class Snapshot:
     def describe(self, learned: Learned = Learned()) -> str:
         """The machine file."""
         devices = read_devices(self._recorded(learned))
-        parts = [self._opening(learned), self._machine_table(learned, devices)]
+        parts = [self._opening(learned), self._machine_table(learned)]
         cpu = cpu_table(self.recording)
         if cpu:
             parts.append(toml_table("[cpu]", cpu))
@@ -205,22 +204,9 @@ class Snapshot:
         rows = len(self.interrupts.rows)
         return f"{self.cpus} CPU{'s' * (self.cpus != 1)}, {rows} row{'s' * (rows != 1)}"
 
-    def _machine_table(self, learned: Learned, devices: Iterable[DeviceTable]) -> str:
-        board = self.board.topology
-        table: dict[str, object] = {"cpus": board.plugged_in}
-        notes = {}
-        if board.sockets * board.threads * board.nodes > 1:
-            table |= {"sockets": board.sockets, "cores": board.cores, "threads": board.threads}
-        if board.nodes != board.sockets:
-            table["nodes"] = board.nodes
-        if board.order != ORDERS[0]:
-            table["order"] = board.order
-        if board.possible_cpus > board.plugged_in:
-            table["possible_cpus"] = board.possible_cpus
-        offline = (1 << board.plugged_in) - 1 & ~self.board.online & ~1
-        if offline:
-            table["offline"] = cpulist_format(offline)
-        table |= memory_table(self.recording, board)
+    def _machine_table(self, learned: Learned) -> str:
+        table, notes = self._cpus_table(), {}
+        table |= memory_table(self.recording, self.board.topology)
         table["kernel"] = self.kernel
         cmdline = self.recording.get("proc/cmdline")
         if not cmdline.isprintable():
@@ -242,6 +228,28 @@ class Snapshot:
         if labels and labels != ROWS_OF_A_PC:
             table["rows"] = " ".join(labels)
         return toml_table("[machine]", table, notes)
+
+    def _cpus_table(self) -> dict[str, object]:
+        """The keys of [machine] that say which CPUs there are."""
+        board = self.board.topology
+        table: dict[str, object] = {"cpus": board.plugged_in}
+        if board.efficient_cores:
+            table |= {"cores": board.cores, "threads": board.threads}
+            table["efficient_cores"] = board.efficient_cores
+        elif board.sockets * board.threads * board.nodes > 1:
+            table |= {"sockets": board.sockets, "cores": board.cores, "threads": board.threads}
+        if board.dies > 1:
+            table["dies"] = board.dies
+        if board.nodes != board.sockets:
+            table["nodes"] = board.nodes
+        if board.order != ORDERS[0]:
+            table["order"] = board.order
+        if board.possible_cpus > board.plugged_in:
+            table["possible_cpus"] = board.possible_cpus
+        offline = (1 << board.plugged_in) - 1 & ~self.board.online & ~1
+        if offline:
+            table["offline"] = cpulist_format(offline)
+        return table
 
     def _lines(self) -> dict[str, object]:
         """ioapics, pic, level_isa."""
@@ -265,12 +273,6 @@ class Snapshot:
             for row in sorted(self.rows.values())
             if 0 < row.irq < 16 and row.flow in ("fasteoi", "level") and row.chip in WIRED
         ]
-        if "XT-PIC" in chips:
-            level = [
-                irq
-                for irq in range(1, 16)
-                if self.recording.get(f"sys/kernel/irq/{irq}/type") == "level"
-            ]
         if level and level != [9]:
             table["level_isa"] = level
         return table

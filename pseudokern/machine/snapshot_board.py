@@ -34,6 +34,7 @@ class _Place:
     socket: int
     core: int
     siblings: CpuMask
+    die: int = 0
 
 
 def read_board(recording: Recording, columns: list[int]) -> Board:
@@ -143,7 +144,8 @@ def _places(recording: Recording, count: int) -> dict[int, _Place]:
         core = recording.get(f"{directory}/core_id")
         siblings = _parse(recording.get(f"{directory}/thread_siblings_list"))
         if socket.isdigit() and core.isdigit() and siblings >> cpu & 1:
-            places[cpu] = _Place(int(socket), int(core), siblings)
+            die = recording.get(f"{directory}/die_id")
+            places[cpu] = _Place(int(socket), int(core), siblings, int(die) if die.isdigit() else 0)
     return places or _places_of_cpuinfo(recording, count)
 
 
@@ -196,13 +198,25 @@ def _fitting(
         return None
     sockets = len({place.socket for place in places.values()})
     threads = max(place.siblings.bit_count() for place in places.values())
-    if threads > 8 or count % (sockets * threads):
+    if threads > 8:
+        return None
+    if sockets == nodes == 1 and count % threads == 0 and threads > 1:
+        # A hybrid processor is numbered core by core, those with one thread last.
+        paired = sum(place.siblings.bit_count() > 1 for place in places.values())
+        cores = paired // threads
+        board = Topology(1, cores, threads, 1, possible, efficient_cores=count - cores * threads)
+        if board.efficient_cores and _same_places(board, places):
+            return board
+    if count % (sockets * threads):
         return None
     cores = count // (sockets * threads)
     if not (sockets % nodes == 0 or (nodes % sockets == 0 and sockets * cores % nodes == 0)):
         return None
+    dies = max(len({(place.socket, place.die) for place in places.values()}) // sockets, 1)
     for order in ORDERS:
-        board = Topology(sockets, cores, threads, nodes, possible, order=order)
+        board = Topology(
+            sockets, cores, threads, nodes, possible, dies=1 if cores % dies else dies, order=order
+        )
         if _same_places(board, places) and _same_nodes(board, node_masks):
             return board
     return None

@@ -170,6 +170,9 @@ def _described(bdf: str, recorded: Recorded) -> Function:
             function.identity[key] = read(key)
         else:
             function.assumed = "vendor, device and class"
+    for key, digits in (("subsystem_vendor", 4), ("subsystem_device", 4), ("revision", 2)):
+        if re.fullmatch(rf"0x[0-9a-f]{{{digits}}}", read(key)):
+            function.identity[key] = read(key)
     node = read("numa_node")
     if node.isdigit() and int(node) < recorded.nodes:
         function.identity["node"] = int(node)

@@ -39,6 +39,7 @@ _SYS = (
     "devices/system/cpu/possible",
     "devices/system/cpu/present",
     "devices/system/cpu/cpu*/topology/core_id",
+    "devices/system/cpu/cpu*/topology/die_id",
     "devices/system/cpu/cpu*/topology/physical_package_id",
     "devices/system/cpu/cpu*/topology/thread_siblings_list",
     "devices/system/node/node*/cpulist",
@@ -50,6 +51,9 @@ _SYS = (
     "bus/pci/devices/*/irq",
     "bus/pci/devices/*/msi_irqs/*",
     "bus/pci/devices/*/numa_node",
+    "bus/pci/devices/*/revision",
+    "bus/pci/devices/*/subsystem_device",
+    "bus/pci/devices/*/subsystem_vendor",
     "bus/pci/devices/*/vendor",
 )
 

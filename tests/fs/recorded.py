@@ -21,7 +21,7 @@ RECORDED = (
 
 
 UNREAD = re.compile(
-    r"/(cache|cpufreq|thermal_throttle|power|queues)/|/topology/(?!core_id|phys|thread)"
+    r"/(cache|cpufreq|thermal_throttle|power|queues)/|/topology/(?!core_id|die_id|phys|thread)"
 )
 
 
