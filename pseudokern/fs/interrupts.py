@@ -80,7 +80,7 @@ class InterruptsFile:
         self._before_errors: Rows = SYSTEM_ROWS
         self._behind_errors: Rows = POSTED_ROWS
         if machine.description.rows is not None:
-            labels = set(machine.description.rows.split())
+            labels = set(machine.description.rows)
             self._before_errors = _chosen(SYSTEM_ROWS + OTHER_ROWS, labels)
             self._behind_errors = _chosen(POSTED_ROWS + ROWS_AFTER_POSTED, labels)
         elif machine.pc.posts_messages:

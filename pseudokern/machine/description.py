@@ -53,6 +53,12 @@ _CPUS = Integer(1, MOST_CPUS)
 _DISTANCE = Integer(10, 254)
 MEMORY_KB = 4 << 20  # of each CPU, if nobody says
 
+# Every row of /proc/interrupts with a name instead of a number that x86 has, in the file's order.
+ROW_LABELS = (
+    "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL", "TLB", "TRM", "THR", "DFR", "MCE",
+    "MCP", "HYP", "HRE", "HVS", "ERR", "MIS", "PIN", "NPI", "PIW", "PMN",
+)  # fmt: skip
+
 MACHINE_KEYS: Mapping[str, Key] = {
     "name": Key(Name()),
     "base": Key(Text(), doc="another machine, of which this file says what is different"),
@@ -88,7 +94,10 @@ MACHINE_KEYS: Mapping[str, Key] = {
     "nr_irqs": Key(
         Integer(1, MOST_IRQS + 1), doc="how many the kernel says there are; else as it computes"
     ),
-    "rows": Key(Text(), doc="rows of /proc/interrupts that have a name; else those of a PC"),
+    "rows": Key(
+        ListOf(Choice(*ROW_LABELS)),
+        doc="rows of /proc/interrupts that have a name; else those of a PC",
+    ),
 }
 
 _MACHINE = Spot("[machine]", "machine")
@@ -124,7 +133,7 @@ class Description(NamedTuple):
     memory_kb: int
     distances: tuple[int, int]
     nr_irqs: int | None
-    rows: str | None
+    rows: tuple[str, ...] | None
     affinities: "Affinities | None"
     cpu_model: CpuModel
     cache: Mapping[str, Any] | None

@@ -18,6 +18,7 @@ from pseudokern.kernel.cpumask import (
     cpulist_parse,
     cpumask_parse,
 )
+from pseudokern.machine.description import ROW_LABELS
 from pseudokern.machine.snapshot_board import Board, cpu_table, read_board
 from pseudokern.machine.snapshot_devices import (
     FAULTS_OF_UNIT,
@@ -35,32 +36,7 @@ from pseudokern.machine.topology import ORDERS
 _NO_FAULTS = "intel_iommu=off"  # which remaps still, and requests no interrupt of its own
 PINS = 24
 WIRED = ("IO-APIC", "IR-IO-APIC", "XT-PIC")
-KNOWN_ROWS = [
-    "NMI",
-    "LOC",
-    "SPU",
-    "PMI",
-    "IWI",
-    "RTR",
-    "RES",
-    "CAL",
-    "TLB",
-    "TRM",
-    "THR",
-    "DFR",
-    "MCE",
-    "MCP",
-    "HYP",
-    "HRE",
-    "HVS",
-    "ERR",
-    "MIS",
-    "PIN",
-    "NPI",
-    "PIW",
-    "PMN",
-]
-ROWS_OF_A_PC = [label for label in KNOWN_ROWS if label not in ("HYP", "HRE", "HVS", "PMN")]
+ROWS_OF_A_PC = [label for label in ROW_LABELS if label not in ("HYP", "HRE", "HVS", "PMN")]
 USER_HZ = 100
 CPU_TIMES = 8  # user nice system idle iowait irq softirq steal; guest times are in user's
 FASTEST_HZ = 9_000_000.0
@@ -224,9 +200,9 @@ class Snapshot:
         if learned.nr_irqs:
             table["nr_irqs"] = learned.nr_irqs
             notes["nr_irqs"] = f"assumed: numbers are {self.interrupts.width} digits wide"
-        labels = [label for label in self.interrupts.labels if label in KNOWN_ROWS]
+        labels = [label for label in self.interrupts.labels if label in ROW_LABELS]
         if labels and labels != ROWS_OF_A_PC:
-            table["rows"] = " ".join(labels)
+            table["rows"] = labels
         return toml_table("[machine]", table, notes)
 
     def _cpus_table(self) -> dict[str, object]:

@@ -121,6 +121,46 @@ def test_rows_of_a_remapping_unit_come_back_with_their_numbers(tmp_path):
     assert "IR-PCI-MSIX-0000:03:00.0   1-edge      enp3s0-TxRx-0" in text
 
 
+CLOUD = """\
+           CPU0       CPU1
+  1:          0          9   IO-APIC   1-edge      i8042
+  9:          0          4   IO-APIC   9-fasteoi   acpi
+ 24:      12345          0  Hyper-V PCIe MSI 4611686018695757824-edge      nvme0q0
+ 25:          0          0   xen-dyn    -event     eth0
+ 26:         17          0  HPET-MSI   3-edge      hpet3
+NMI:          0          0   Non-maskable interrupts
+LOC:       4321       4321   Local timer interrupts
+HYP:         17         23   Hypervisor callback interrupts
+HVS:          1          1   Hyper-V stimer0 interrupts
+ERR:          0
+MIS:          0
+"""
+
+
+def test_controllers_that_are_not_simulated_keep_their_names_and_numbers(tmp_path):
+    machine = boot(prove(Snapshot(read_text(CLOUD))).text, tmp_path)
+
+    text = b"".join(records_interrupts(machine)).decode()
+
+    assert rows_without_counts(text)[1:] == rows_without_counts(CLOUD)[1:]
+
+
+def test_interrupt_of_a_controller_known_by_name_comes_and_can_be_moved(tmp_path):
+    made = prove(Snapshot(read_text(CLOUD))).text.replace(
+        'names = ["hpet3"]', 'names = ["hpet3"]\nrate = "100 Hz"'
+    )
+    files = Files(boot(made, tmp_path))
+    files.run_for(1_000_000_000)
+    before = files.rows()["26"]
+
+    files.write("/proc/irq/26/smp_affinity_list", str(before.index(0)))
+    files.run_for(1_000_000_000)
+
+    after = files.rows()["26"]
+    assert sum(before) > 50
+    assert after[before.index(0)] > 50
+
+
 def test_mask_that_somebody_wrote_is_written_again_and_the_cpu_is_the_same(tmp_path):
     files = Files(Machine(load("server-64"), seed=1))
     files.write("/proc/irq/60/smp_affinity_list", "5,7,40")
