@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import Device, Irqf, IrqReturn
 from pseudokern.drivers.intx import IntxSource
-from pseudokern.drivers.keys import MOST_IRQS, Choice, Integer, Key, ListOf, Node, Rate, Text
+from pseudokern.drivers.keys import MOST_IRQS, Integer, Key, ListOf, Node, Rate, Text
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msix import MsixTable
 from pseudokern.hw.vector import RequesterId
@@ -37,8 +37,8 @@ class RecordedLine(Device):
     KEYS: ClassVar = {
         "irq": Key(Integer(0, MOST_IRQS), required=True, doc="say irq = NUMBER"),
         "chip": Key(Text(), default="IO-APIC", doc="its controller"),
-        "hwirq": Key(Integer(0, 2**63 - 1), default=0, doc="the pin, or what is printed for it"),
-        "flow": Key(Choice("edge", "fasteoi", ""), default="edge", doc="as printed"),
+        "hwirq": Key(Integer(0, 2**63 - 1), doc="the pin, or what is printed for it, if anything"),
+        "flow": Key(Text(), default="edge", doc="as printed; fasteoi is level, any other edge"),
         "names": Key(ListOf(Text()), default=(), doc="its handlers; without any it is only there"),
         "rate": Key(Rate(), default=0, doc="interrupts a second"),
         "node": Key(Node(), default=-1, doc="as in /proc/irq/N/node"),
@@ -48,7 +48,7 @@ class RecordedLine(Device):
         options = self.options
         is_level = options["flow"] == "fasteoi"
         is_wired = options["chip"] in WIRED
-        irq, gsi = Irq(options["irq"]), options["hwirq"]
+        irq, gsi = Irq(options["irq"]), options["hwirq"] or 0
         if is_wired:
             desc = self.pc.gsis.map(irq, gsi, level=is_level, node=options["node"])
         else:
@@ -75,8 +75,12 @@ class RecordedLine(Device):
         vectors.setup(desc)
         is_level = options["flow"] == "fasteoi"
         flow = handle_fasteoi_irq if is_level else handle_edge_irq
-        domain = IrqDomain(f"{chip.name}-{irq}", parent=vectors)
-        domain.associate(desc, options["hwirq"], chip, table.entries[0], flow, options["flow"])
+        if options["hwirq"] is None:
+            desc.chip, desc.chip_data, desc.handle_irq = chip, table.entries[0], flow
+            desc.flow_name = options["flow"]
+        else:
+            domain = IrqDomain(f"{chip.name}-{irq}", parent=vectors)
+            domain.associate(desc, options["hwirq"], chip, table.entries[0], flow, options["flow"])
         if is_level:
             desc.settings |= IrqSetting.LEVEL
             desc.dstate |= IrqData.LEVEL

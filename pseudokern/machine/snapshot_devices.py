@@ -526,7 +526,7 @@ def _line_device(
         table["hwirq"] = row.hwirq
     elif row.chip == "IO-APIC":
         table["hwirq"] = TIMER_PIN if irq == 0 else irq
-    table["flow"] = row.flow if row.flow in ("edge", "fasteoi", "") else "edge"
+    table["flow"] = row.flow
     table["names"] = names
     node = recorded.recording.get(f"proc/irq/{irq}/node")
     if node.isdigit() and int(node) < recorded.nodes:

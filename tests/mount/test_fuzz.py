@@ -98,7 +98,9 @@ def assert_files_agree(machine) -> None:
 
 
 def assert_it_still_works(machine) -> None:
-    path = machine / "proc/irq/1/smp_affinity"  # its driver cannot be unbound, nor its device be down
+    path = (
+        machine / "proc/irq/1/smp_affinity"
+    )  # its driver cannot be unbound, nor its device be down
     path.write_text("1\n")
     assert int(path.read_text(), 16) == 1
     (machine.clock / "mode").write_text("free")
