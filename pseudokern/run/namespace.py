@@ -76,7 +76,8 @@ def bind_all(source: str, target: str) -> None:
 
 def make_read_only(path: str) -> None:
     """Nothing at or below path can be written by this name any more; EROFS."""
-    _mount(path, path, MS_BIND)
+    # With what is mounted below, for in a namespace of a namespace nothing may be uncovered.
+    _mount(path, path, MS_BIND | MS_REC)
     flags = os.statvfs(path).f_flag & KEPT
     _mount("none", path, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
 

@@ -162,6 +162,14 @@ def test_what_is_bound_below_proc_net_is_not_seen_by_children(tmp_path):
     assert said.stdout.startswith("Inter-|")
 
 
+def test_machine_runs_inside_of_a_machine(shell):
+    said = shell(
+        "$RUN laptop -- $RUN --cpus 6 -- sh -c 'head -n 1 /proc/interrupts; nproc; ls /proc/irq/29'"
+    )
+    assert said.stderr == ""
+    assert said.stdout.split()[:7] == [*(f"CPU{cpu}" for cpu in range(6)), "6"]
+
+
 def test_what_is_not_simulated_cannot_be_set(shell):
     said = shell(
         """
