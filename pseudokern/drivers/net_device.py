@@ -4,6 +4,8 @@ Follows net/core/dev.c: __dev_open(), __dev_close(), and dev_change_flags() as f
 driver's part is ndo_open() and ndo_stop(): request the interrupts and let frames come; undo that.
 """
 
+from typing import NamedTuple
+
 from pseudokern.drivers.intx import IntxDevice
 
 IFF_UP = 0x1
@@ -11,10 +13,25 @@ IFF_BROADCAST = 0x2
 IFF_MULTICAST = 0x1000
 
 
+class Received(NamedTuple):
+    """What an interface has received since it was there.
+
+    dropped    frames that found no buffer; overflow names the counter in which they are
+    discarded  frames that were in a ring when it was taken down; no driver counts them
+    """
+
+    packets: int
+    bytes: int
+    dropped: int
+    discarded: int = 0
+    overflow: str = "rx_missed_errors"
+
+
 class NetDevice(IntxDevice):
     """A network card. Its interface has the name of the device, and is set up at boot."""
 
     is_up = False
+    mtu = 1500
 
     @property
     def flags(self) -> int:
@@ -41,6 +58,10 @@ class NetDevice(IntxDevice):
     def release(self) -> None:
         self.is_up = False
         super().release()
+
+    def received(self) -> Received:
+        """ndo_get_stats64(), as far as frames are received. Fold counts before."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """ndo_open(): request what is requested only while the interface is up."""

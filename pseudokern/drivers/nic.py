@@ -1,17 +1,18 @@
 """Be a network card with many queues, each with an MSI-X interrupt of its own.
 
-Frames arrive at random times, a rate for every queue. A frame interrupts unless the queue is
-being polled already; the handler schedules NAPI, which polls in the NET_RX softirq.
+Frames arrive at random times, a rate for every queue. A frame takes a buffer of the queue's ring,
+and interrupts unless the queue is being polled already; the handler schedules NAPI, which polls in
+the NET_RX softirq. A frame that finds no buffer is dropped and counted.
 
 Without MSI-X one handler on the INTx line serves the queues. Most drivers have only one then,
 to which all frames go.
 
-Not modelled yet: flows, RSS, coalescing, rings that overflow, transmission.
+What ethtool asks and sets is in nic_ethtool.py. Not modelled: transmission.
 """
 
 import errno
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
@@ -26,7 +27,7 @@ from pseudokern.drivers.keys import (
     OneOrEach,
     Rate,
 )
-from pseudokern.drivers.net_device import NetDevice
+from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.message import Message
@@ -36,18 +37,36 @@ from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.napi import Napi
 from pseudokern.x86.msi_chip import message_of
+from pseudokern.x86.pc import Pc
 
 MAX_QUEUES = 256
+RING = 512  # buffers, if the driver's default is not known
+FRAME_BYTES = 64  # the smallest that Ethernet has
 
 
 class RxQueue(Napi):
-    """One receive queue: the frames that wait, and the trigger of the message that says so."""
+    """One receive queue: its ring of frames, and the trigger of the message that says so.
 
-    __slots__ = ("trigger", "waiting")
+    unpolled   frames that came since the last poll, or were left by it
+    size       buffers in the ring
+    dropped    frames that found no free buffer
+    discarded  frames that were in the ring when the interface went down
 
-    def __init__(self, message: Message | IntxSource) -> None:
+    Only polls empty the ring, so whatever is more than its size at a poll came when it was full:
+    it need not be asked of every frame.
+    """
+
+    __slots__ = ("_bytes", "_dropped", "_sized", "discarded", "frame_bytes", "size", "trigger",
+                 "unpolled")  # fmt: skip
+
+    def __init__(self, message: Message | IntxSource, size: int = RING) -> None:
         super().__init__()
-        self.waiting = 0
+        self.unpolled = 0
+        self.size = size
+        self.discarded = 0
+        self.frame_bytes = FRAME_BYTES
+        self._dropped = 0
+        self._bytes = self._sized = 0
         self.trigger: Trigger
         message.connect(self)
 
@@ -57,22 +76,55 @@ class RxQueue(Napi):
         return self.packets
 
     @property
+    def waiting(self) -> int:
+        """Frames in the ring."""
+        return min(self.unpolled, self.size)
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped + max(0, self.unpolled - self.size)
+
+    @property
     def arrived(self) -> int:
-        return self.packets + self.waiting
+        return self.packets + self.unpolled + self._dropped + self.discarded
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the frames polled so far."""
+        return self._bytes + (self.packets - self._sized) * self.frame_bytes
+
+    def set_frame_bytes(self, frame_bytes: int) -> None:
+        """Frames are so long from now on, on average."""
+        self._bytes, self._sized = self.bytes, self.packets
+        self.frame_bytes = frame_bytes
 
     def receive(self, now_ns: int) -> None:
         """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
-        self.waiting += 1
+        self.unpolled += 1
         if not self.scheduled:
             self.trigger(now_ns)
 
     def poll(self, weight: int) -> int:
-        taken = self.waiting
+        taken = self.unpolled
         if taken > weight:
-            self.waiting = taken - weight
+            if taken > self.size:
+                self._dropped += taken - self.size
+                taken = self.size
+            self.unpolled = taken - weight
             return weight
-        self.waiting = 0
+        self.unpolled = 0
         return taken
+
+    def discard(self) -> None:
+        """The ring is taken down with what is in it."""
+        self._dropped = self.dropped
+        self.discarded += self.waiting
+        self.unpolled = 0
+
+    def set_size(self, size: int) -> None:
+        """Give the ring as many buffers; it is a new one, and empty."""
+        self.discard()
+        self.size = size
 
 
 class Nic(NetDevice):
@@ -88,6 +140,13 @@ class Nic(NetDevice):
     }
 
     queues: list[RxQueue]
+
+    def __init__(self, pc: Pc, name: str, options: Mapping[str, Any]) -> None:
+        super().__init__(pc, name, options)
+        self.channels: int = options["queues"]
+        self.ring_size = self.style.ring
+        # Every queue that there was since probe(), by number: its counts outlive ndo_stop().
+        self.rings: list[RxQueue] = []
 
     @property
     def style(self) -> Style:
@@ -107,19 +166,23 @@ class Nic(NetDevice):
         EINVAL  the driver needs messages, and there are none
         """
         self.queues = []
+        self.rings = []
         self._vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
         if self.pc.pci.has_messages:
-            wanted = self.style.vectors(self.name, self.function.bdf, self.options["queues"])
-            count = max(len(wanted), self.style.least_vectors)
-            descs = self.pc.pci.alloc_msix(self.function, count)
-            self._vectors = list(zip(wanted, descs, strict=False))
+            self._alloc_vectors()
         elif self.style.intx == "never":
             raise OSError(errno.EINVAL, f"{self.name} needs MSI-X")
         if self.style.keeps_irqs:
             self._request_irqs()
         if self._vectors or self.style.intx == "probed":
             self.open()
+
+    def _alloc_vectors(self) -> None:
+        wanted = self.style.vectors(self.name, self.function.bdf, self.channels)
+        count = max(len(wanted), self.style.least_vectors)
+        descs = self.pc.pci.alloc_msix(self.function, count)
+        self._vectors = list(zip(wanted, descs, strict=False))
 
     def start(self) -> None:
         if not self.style.keeps_irqs:
@@ -128,11 +191,32 @@ class Nic(NetDevice):
 
     def stop(self) -> None:
         self.stop_traffic()
+        for queue in self.queues:
+            queue.discard()
         if not self.style.keeps_irqs:
             self.free_irqs()
 
+    def set_ring_size(self, size: int) -> None:
+        """Have rings with so many buffers: the interface goes down for that, and up again."""
+        was_up = self.is_up
+        self.close()
+        self.ring_size = size
+        for queue in self.rings:
+            queue.set_size(size)
+        if was_up:
+            self.open()
+
+    def received(self) -> Received:
+        return Received(
+            sum(queue.packets for queue in self.rings),
+            sum(queue.bytes for queue in self.rings),
+            sum(queue.dropped for queue in self.rings),
+            sum(queue.discarded for queue in self.rings),
+            self.style.overflow,
+        )
+
     def _request_irqs(self) -> None:
-        """The rings are new, and so are their handlers."""
+        """Handlers for the queues, whose rings are empty."""
         self.queues = []
         for vector, desc in self._vectors:
             self._request(vector, desc)
@@ -143,22 +227,31 @@ class Nic(NetDevice):
     def _request_line(self) -> None:
         cost_ns = self.options["handler"]
         source = self.fall_back_to_intx(self._line, self.name, self._poll_queues, cost_ns=cost_ns)
-        count = self.options["queues"] if self.style.keeps_queues else 1
-        self.queues = [RxQueue(source) for _ in range(count)]
+        for _ in range(self.channels if self.style.keeps_queues else 1):
+            self._add_queue(source)
+
+    def _add_queue(self, source: Message | IntxSource) -> RxQueue:
+        number = len(self.queues)
+        if number < len(self.rings):
+            queue = self.rings[number]
+            source.connect(queue)
+        else:
+            queue = RxQueue(source, self.ring_size)
+            self.rings.append(queue)
+        self.queues.append(queue)
+        return queue
 
     def _poll_queues(self) -> IrqReturn:
         """The handler on the line: it has to look which queues have frames."""
         for queue in self.queues:
-            if queue.waiting:
+            if queue.unpolled:
                 queue.schedule(self.kernel.this)
         return IrqReturn.HANDLED
 
     def _request(self, vector: Vector, desc: IrqDesc) -> None:
         handler: Callable[[], IrqReturn] = _nothing_to_do
         if vector.receives:
-            queue = RxQueue(message_of(desc))
-            self.queues.append(queue)
-            handler = NapiHandler(self.kernel, queue)
+            handler = NapiHandler(self.kernel, self._add_queue(message_of(desc)))
         self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
 
     def _hint(self, vector: Vector, desc: IrqDesc) -> None:
@@ -167,7 +260,7 @@ class Nic(NetDevice):
             return
         wanted = self.options["affinity"]
         if wanted:
-            irq_set_affinity_and_hint(desc, wanted[vector.queue])
+            irq_set_affinity_and_hint(desc, wanted[vector.queue % len(wanted)])
         elif self.style.hints:
             irq_set_affinity_and_hint(desc, 1 << vector.queue % self.kernel.online.bit_count())
 

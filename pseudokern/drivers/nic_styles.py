@@ -25,6 +25,8 @@ class Style(NamedTuple):
     least_vectors  it allocates so many, and leaves what is over unused
     intx           when it requests the INTx line, if there are no messages
     keeps_queues   it serves all its queues on that line, too, and not one only
+    ring           buffers of a receive ring, if nobody says
+    overflow       where it counts frames that found no buffer, of /sys/class/net/*/statistics
     keeps_irqs     it has its interrupts from probe() on, and keeps them while the interface is down
     """
 
@@ -36,6 +38,8 @@ class Style(NamedTuple):
     intx: Literal["opened", "probed", "never"] = "opened"
     keeps_queues: bool = False
     keeps_irqs: bool = False
+    ring: int = 256
+    overflow: str = "rx_missed_errors"
 
 
 def _e1000e(name: str, _bdf: str, queues: int) -> list[Vector]:
@@ -73,7 +77,7 @@ def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
 
 STYLES = {
     "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e),
-    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3, least_vectors=3),
+    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3, least_vectors=3, ring=1024),
     "virtio-net": Style(
         "virtio-pci",
         (0x1AF4, 0x1000, 0x020000),
@@ -82,8 +86,19 @@ STYLES = {
         intx="probed",
         keeps_queues=True,
         keeps_irqs=True,
+        overflow="rx_dropped",
     ),
-    "ice": Style("ice", (0x8086, 0x1592, 0x020000), _ice, hints=True, intx="never"),
+    "ice": Style(
+        "ice",
+        (0x8086, 0x1592, 0x020000),
+        _ice,
+        hints=True,
+        intx="never",
+        ring=2048,
+        overflow="rx_dropped",
+    ),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
-    "mlx5": Style("mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True, intx="never"),
+    "mlx5": Style(
+        "mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True, intx="never", ring=1024
+    ),
 }

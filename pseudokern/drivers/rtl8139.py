@@ -7,16 +7,27 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
-from pseudokern.drivers.net_device import NetDevice
+from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.kernel.napi import Napi
+
+RING = 64  # CP_RX_RING_SIZE
+FRAME_BYTES = 64
 
 
 class Ring(Napi):
-    """The receive ring."""
+    """The receive ring. dropped: frames that found no buffer; discarded: see nic.RxQueue."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting = 0
+        self.dropped = 0
+        self.discarded = 0
+
+    def receive(self) -> None:
+        if self.waiting < RING:
+            self.waiting += 1
+        else:
+            self.dropped += 1
 
     def poll(self, weight: int) -> int:
         taken = min(weight, self.waiting)
@@ -39,8 +50,18 @@ class Rtl8139(NetDevice):
         self.request_intx(self.line, self.name)
         self.traffic(self.options["rate"], [self.receive])
 
+    def stop(self) -> None:
+        self.ring.discarded += self.ring.waiting
+        self.ring.waiting = 0
+        super().stop()
+
+    def received(self) -> Received:
+        ring = self.ring
+        size = ring.packets * FRAME_BYTES
+        return Received(ring.packets, size, ring.dropped, ring.discarded)
+
     def receive(self, now_ns: int) -> None:
-        self.ring.waiting += 1
+        self.ring.receive()
         self.assert_intx(now_ns)
 
     def handle_intx(self) -> IrqReturn:

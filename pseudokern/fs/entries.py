@@ -203,6 +203,9 @@ COLLECTIONS = {
     "{hardware queue}": Collection(
         _later("sys_nvme", "queue_names"), _later("sys_nvme", "find_queue")
     ),
+    "{statistic}": Collection(
+        _later("sys_net", "statistic_names"), _later("sys_net", "find_statistic")
+    ),
     "{own interface}": Collection(
         _later("sys_drivers", "own_interface_names"), _later("sys_drivers", "find_own_interface")
     ),
@@ -255,6 +258,8 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry("proc/interrupts", 0o444, records_interrupts),
     Entry("proc/softirqs", 0o444, show_softirqs),
     Entry("proc/stat", 0o444, show_stat),
+    Entry("proc/net/dev", 0o444, _later("sys_net", "show_dev")),
+    Entry("proc/net/softnet_stat", 0o444, _later("sys_net", "show_softnet_stat")),
     Entry("proc/cpuinfo", 0o444, records_cpuinfo),
     Entry("proc/uptime", 0o444, show_uptime),
     Entry("proc/loadavg", 0o444, _later("loadavg", "show_loadavg")),
@@ -389,6 +394,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         _later("sys_drivers", "store_flags"),
     ),
     Entry(f"{_NET}/operstate", 0o444, _later("sys_drivers", "show_operstate")),
+    *(
+        Entry(f"{_NET}/{name}", 0o444, _later("sys_net", f"show_{name}"))
+        for name in ("address", "broadcast", "carrier", "ifindex", "type")
+    ),
+    Entry(f"{_NET}/mtu", 0o644, _later("sys_net", "show_mtu"), _later("sys_net", "store_mtu")),
+    Entry(f"{_NET}/statistics/{{statistic}}", 0o444, _later("sys_net", "show_statistic")),
     Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),
     Folder(f"{_PCI}/nvme", 0o755, _later("sys_nvme", "has_controller")),
     *(Entry(f"{_NVME}/{name}", 0o444, _later("sys_nvme", f"show_{name}")) for name in _NVME_FILES),

@@ -132,7 +132,7 @@ class Kernel:
         self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)
         self._agenda: Agenda | None = None
-        self._on_cpu_change: list[Callable[[CpuId], None]] = []
+        self._on_cpu_change: list[Callable[[CpuId], None]] = [self._move_polls]
         self._nodes = [node_of(this.cpu) for this in self.cpus]
         self._node_masks: dict[int, CpuMask] = {}
         for cpu, node in enumerate(self._nodes):
@@ -145,6 +145,14 @@ class Kernel:
     def cpu_changed(self, cpu: CpuId) -> None:
         for callback in self._on_cpu_change:
             callback(cpu)
+
+    def _move_polls(self, cpu: CpuId) -> None:
+        """dev_cpu_dead(): what a dead CPU had to poll is polled by another one."""
+        dead, this = self.cpus[cpu], self.cpus[0]
+        if not self.is_online(cpu) and dead.poll_list:
+            this.poll_list += dead.poll_list
+            dead.poll_list.clear()
+            self.softirqs.raise_from_process(this, 1 << Softirq.NET_RX)
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call callback on this CPU, a nanosecond from now: all that is called now has returned."""

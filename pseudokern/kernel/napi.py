@@ -83,6 +83,7 @@ class NetRx:
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         """Let go of a queue that is empty, keep another for the next pass; when the poll ended."""
         napi.packets += work
+        this.rx_packets += work
         if work < NAPI_WEIGHT:
             napi.scheduled = False
         else:

@@ -73,6 +73,7 @@ class PerCpu:
     irqs_disabled    local_irq_disable() was called outside of hard interrupts
     irqs_enabled_in  the frames that called hard handlers which then enabled interrupts
     stack_used       bytes that code has declared to keep on the task's stack and on the IRQ stack
+    rx_packets       packets that were polled here
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     """
@@ -89,6 +90,7 @@ class PerCpu:
         "offline_since_ns",
         "poll_list",
         "preempt_count",
+        "rx_packets",
         "softirq_counts",
         "softirq_end_ns",
         "softirq_ns",
@@ -113,6 +115,7 @@ class PerCpu:
         self.softirq_counts = [0] * NR_SOFTIRQS
         self.poll_list: list[Napi] = []
         self.time_squeeze = 0
+        self.rx_packets = 0
         self.hardirq_ns = 0
         self.softirq_ns = 0
         self.user_ns = 0

@@ -88,8 +88,10 @@ def _bindings(root: str) -> Iterator[Binding]:
 
 def _proc_bindings(root: str) -> Iterator[Binding]:
     for name in os.listdir(f"{root}/proc"):
-        if name.isdigit():
-            continue  # a thread of the machine's; processes are those of this computer
+        if name.isdigit() or name == "net":
+            # Threads of the machine's stand beside processes of this computer. /proc/net is a
+            # link to self/net, and what is bound there is not seen by children.
+            continue
         source, target = f"{root}/proc/{name}", f"/proc/{name}"
         if name == "sys":
             yield from _files(source, target)

@@ -176,6 +176,7 @@ class NapiGate(EdgeGate):
             this.softirq_ns += polls * (self._work_ns - self._cost_ns)
             this.softirq_counts[Softirq.NET_RX] += polls
             self._napi.packets += polls
+            this.rx_packets += polls
 
 
 class Gates:

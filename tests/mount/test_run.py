@@ -148,7 +148,7 @@ def test_other_mounts_of_proc_show_the_machine_s_interrupts(tmp_path):
 
 
 def test_what_is_bound_below_proc_net_is_not_seen_by_children(tmp_path):
-    """Why the machine has no /proc/net. If a kernel does better one day, it can have one."""
+    """Why /proc/net inside is this computer's. If a kernel does better one day, bind it."""
     (tmp_path / "dev").write_text("simulated\n")
     script = f"mount --bind {tmp_path}/dev /proc/$$/net/dev && cat /proc/net/dev; true"
     said = subprocess.run(

@@ -1,0 +1,125 @@
+"""Show network interfaces: /sys/class/net/NAME, /proc/net/dev and /proc/net/softnet_stat.
+
+Follows net/core/net-sysfs.c and net/core/net-procfs.c. Nothing is transmitted, so the counters of
+that direction stand at 0. There is no lo.
+"""
+
+import errno
+
+from pseudokern.drivers.net_device import NetDevice
+from pseudokern.fs.sys_drivers import find_interface, interface_names
+from pseudokern.fs.sysctl_kernel import parse_int
+from pseudokern.hw.pci import PciFunction
+from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.kernel.percpu import UINT_RANGE
+from pseudokern.machine.machine import Machine
+
+ARPHRD_ETHER = 1
+MIN_MTU, MAX_MTU = 68, 9216
+
+STATISTICS = (
+    "collisions", "multicast", "rx_bytes", "rx_compressed", "rx_crc_errors", "rx_dropped",
+    "rx_errors", "rx_fifo_errors", "rx_frame_errors", "rx_length_errors", "rx_missed_errors",
+    "rx_nohandler", "rx_over_errors", "rx_packets", "tx_aborted_errors", "tx_bytes",
+    "tx_carrier_errors", "tx_compressed", "tx_dropped", "tx_errors", "tx_fifo_errors",
+    "tx_heartbeat_errors", "tx_packets", "tx_window_errors",
+)  # fmt: skip
+
+_HEADER = (
+    "Inter-|   Receive                                                |  Transmit\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast"
+    "|bytes    packets errs drop fifo colls carrier compressed\n"
+)
+_NO_TRANSMISSION = f"{0:8} {0:7} {0:4} {0:4} {0:4} {0:5} {0:7} {0:10}"
+
+
+def statistics(machine: Machine, device: NetDevice) -> dict[str, int]:
+    """rtnl_link_stats64 of an interface, by name; what is not there is 0."""
+    machine.pc.fold_counts()
+    received = device.received()
+    return {
+        "rx_packets": received.packets,
+        "rx_bytes": received.bytes,
+        received.overflow: received.dropped,
+    }
+
+
+def statistic_names(*_found: object) -> tuple[str, ...]:
+    return STATISTICS
+
+
+def find_statistic(_machine: Machine, name: str, *_found: object) -> str | None:
+    return name if name in STATISTICS else None
+
+
+def show_statistic(
+    machine: Machine, _root: str, _function: PciFunction, device: NetDevice, name: str
+) -> bytes:
+    return b"%d\n" % statistics(machine, device).get(name, 0)
+
+
+def show_dev(machine: Machine) -> bytes:
+    """/proc/net/dev."""
+    lines = [_HEADER]
+    for name in interface_names(machine):
+        device = find_interface(machine, name)
+        assert device is not None
+        found = statistics(machine, device)
+        drop = found.get("rx_dropped", 0) + found.get("rx_missed_errors", 0)
+        lines.append(
+            f"{name:>6}: {found['rx_bytes']:7} {found['rx_packets']:7} {0:4} {drop:4} {0:4} {0:5}"
+            f" {0:10} {0:9} {_NO_TRANSMISSION}\n"
+        )
+    return "".join(lines).encode()
+
+
+def show_softnet_stat(machine: Machine) -> bytes:
+    """One line for each CPU that is online, fifteen hexadecimal numbers."""
+    machine.pc.fold_counts()
+    lines = []
+    for cpu in cpus_of(machine.kernel.online):
+        this = machine.kernel.cpus[cpu]
+        fields = [0] * 15
+        fields[0], fields[2], fields[12] = this.rx_packets, this.time_squeeze, cpu
+        lines.append(" ".join(f"{field % UINT_RANGE:08x}" for field in fields) + "\n")
+    return "".join(lines).encode()
+
+
+def show_address(machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    """A locally administered address, which follows from the interface's number."""
+    return b"52:54:00:00:00:%02x\n" % (_ifindex(machine, device) - 1)
+
+
+def show_broadcast(*_found: object) -> bytes:
+    return b"ff:ff:ff:ff:ff:ff\n"
+
+
+def show_carrier(_machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    """EINVAL: the interface is down."""
+    if not device.is_up:
+        raise OSError(errno.EINVAL, f"{device.name} is down")
+    return b"1\n"
+
+
+def show_ifindex(machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    return b"%d\n" % _ifindex(machine, device)
+
+
+def show_mtu(_machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    return b"%d\n" % device.mtu
+
+
+def store_mtu(
+    _machine: Machine, data: bytes, _root: str, _function: PciFunction, device: NetDevice
+) -> None:
+    """EINVAL: that is no number, or one that the interface cannot have."""
+    device.mtu = parse_int(data, f"{device.name}/mtu", MIN_MTU, MAX_MTU)
+
+
+def show_type(*_found: object) -> bytes:
+    return b"%d\n" % ARPHRD_ETHER
+
+
+def _ifindex(machine: Machine, device: NetDevice) -> int:
+    """lo would be 1."""
+    return interface_names(machine).index(device.name) + 2
