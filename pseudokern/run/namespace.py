@@ -5,6 +5,7 @@ os.unshare() only since 3.12, and mount(2) never.
 """
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
@@ -88,14 +89,53 @@ def mount_tmpfs(target: str) -> None:
 
 
 def forget_how_to_mount() -> None:
-    """Keep the programs that this process becomes from undoing a mount.
+    """Keep the programs that this process becomes from undoing a mount, or going around it.
 
     CAP_SYS_ADMIN unmounts. CAP_SYS_PTRACE opens /proc/PID/root of programs outside, where the
-    mounts are not. A namespace below this one gets both again, but there our mounts are locked.
+    mounts are not; and root needs none for programs that have no capability which he has not, if
+    they are in his user namespace. So this process leaves it. A namespace below gets the
+    capabilities again, but there our mounts are locked.
+
+    NamespaceError  there cannot be another user namespace
     """
+    try:
+        _leave_user_namespace()
+    except OSError as error:
+        why = f"no user namespace for user {os.geteuid()}: {(error.strerror or str(error)).lower()}"
+        raise NamespaceError(f"{why}; {_cure()}") from None
     for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE):
         if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             raise _error("prctl")
+
+
+def _leave_user_namespace() -> None:
+    """Move to a user namespace below this one, in which every user is who he was.
+
+    Only somebody who has stayed may map more users than one: a child of ours.
+    """
+    maps = {name: Path("/proc/self", name).read_text() for name in ("uid_map", "gid_map")}
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(writer)
+            os.read(reader, 1)  # until our parent has moved, or has ended
+            for name, text in maps.items():
+                lines = (line.split() for line in text.splitlines())
+                same = "".join(f"{inside} {inside} {count}\n" for inside, _, count in lines)
+                Path(f"/proc/{os.getppid()}", name).write_text(same)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reader)
+    try:
+        _unshare(CLONE_NEWUSER)
+    finally:
+        os.close(writer)
+        _, status = os.waitpid(child, 0)
+    if status != 0:
+        raise PermissionError(errno.EPERM, "its users may not be mapped")
 
 
 def _unshare(flags: int) -> None:

@@ -129,6 +129,50 @@ def test_real_interrupts_are_reached_neither_by_unmounting_nor_through_other_pro
     assert len(said.stderr.splitlines()) == 3
 
 
+@pytest.mark.skipif(bool(why := needs_program("setpriv")), reason=why)
+def test_root_reaches_nothing_through_processes_with_fewer_capabilities():
+    """Root may look into them as he likes: daemons have given most capabilities away."""
+    daemon = subprocess.Popen(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "cat"], stdin=-1
+    )
+    try:
+        comm = Path(f"/proc/{daemon.pid}/comm")
+        wait_until(lambda: comm.read_text() == "cat\n", "setpriv is not cat yet")
+        said = subprocess.run(
+            [
+                *PSEUDOKERN,
+                "run",
+                "--",
+                "ls",
+                f"/proc/{daemon.pid}/root/",
+                f"/proc/{daemon.pid}/cwd/",
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+    finally:
+        daemon.communicate(timeout=PATIENCE_S)
+    assert said.stdout == ""
+    assert said.stderr.count("Permission denied") == 2
+
+
+def test_root_is_root_of_files_and_of_all_users(tmp_path):
+    script = f"""
+        id -u; touch {tmp_path}/mine; chown 7:9 {tmp_path}/mine; stat --format %u:%g {tmp_path}/mine
+        setpriv --reuid=7 --regid=9 --clear-groups id -u
+    """
+    said = subprocess.run(
+        [*PSEUDOKERN, "run", "--", "sh", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (said.stdout, said.stderr) == ("0\n7:9\n7\n", "")
+
+
 def test_other_mounts_of_proc_show_the_machine_s_interrupts(tmp_path):
     (tmp_path / "chroot").mkdir()
     (tmp_path / "irq").mkdir()
