@@ -9,6 +9,7 @@ does real harm. So each bind is looked at through the new view; and whatever els
 to the real interrupts is covered too, or nothing is run.
 """
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def show_machine(at: Path) -> None:
 
 def _show(root: str, at: Path) -> None:
     device = os.stat(root).st_dev
+    real = {mount.device for mount in mounts() if mount.fstype in ("proc", "sysfs")}
     bindings = list(_bindings(root))
     missing = REQUIRED - {Path(each.target).name for each in bindings}
     if missing:
@@ -71,6 +73,7 @@ def _show(root: str, at: Path) -> None:
     _make_run_writable()
     for each in bindings:
         _verify(each, device)
+    _open_descriptors_again(real)
     # The directory that we are in was opened before; what stands there now is another one.
     try:
         os.chdir(os.getcwd())
@@ -162,6 +165,35 @@ def _verify(binding: Binding, device: int) -> None:
         raise NamespaceError(f"{binding.target}: {_why(error)}; nothing was run") from None
     if seen.st_dev != device or seen.st_ino != wanted.st_ino:
         raise NamespaceError(f"{binding.target} is still this computer's; nothing was run")
+
+
+def _open_descriptors_again(real: set[int]) -> None:
+    """Let descriptors that the program inherits lead where their names lead now.
+
+    A file of /proc or /sys that the shell has opened is this computer's; and by /proc/self/fd/N
+    any directory does lead there.
+    """
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # what lists them is gone already
+            if os.get_inheritable(number) and _leads_back(number, real):
+                _open_again(number)
+
+
+def _leads_back(number: int, real: set[int]) -> bool:
+    attributes = os.fstat(number)
+    return stat.S_ISDIR(attributes.st_mode) or attributes.st_dev in real
+
+
+def _open_again(number: int) -> None:
+    name = os.readlink(f"/proc/self/fd/{number}")
+    try:
+        again = os.open(name, fcntl.fcntl(number, fcntl.F_GETFL))
+    except OSError as error:
+        raise NamespaceError(
+            f"descriptor {number}, {name}: {_why(error)}; nothing was run"
+        ) from None
+    os.dup2(again, number)
+    os.close(again)
 
 
 def _make_run_writable() -> None:

@@ -115,6 +115,29 @@ def test_working_directory_in_the_real_files_becomes_the_machine_s(shell):
     assert said.stdout.split() == ["f", "devices"]
 
 
+def test_descriptors_of_the_real_files_become_the_machine_s(shell, request):
+    said = shell(
+        """
+        $RUN laptop -- sh -c '
+            cat /proc/self/fd/7/proc/irq/29/smp_affinity /proc/self/fd/8/29/smp_affinity
+            cat <&9; readlink /proc/self/fd/7 /proc/self/fd/9; cat' \
+            7< / 8< /proc/irq 9< /proc/irq/default_smp_affinity 0< /proc/version
+        test $(id -u) != 0 || $RUN laptop -- sh -c '
+            echo 3; cat /proc/irq/default_smp_affinity >&2' > /proc/irq/default_smp_affinity
+        """
+    )
+    *inside, version = said.stdout.splitlines()
+    assert inside == ["f", "f", "f", "/", "/proc/irq/default_smp_affinity"]
+    assert "(simulated)" in version
+    assert said.stderr == ("" if "user" in request.node.callspec.id else "3\n")
+
+
+def test_descriptor_of_a_real_file_that_the_machine_has_not_is_refused(shell):
+    said = shell("$RUN pc-1994 -- echo ran 9< /proc/irq/$(ls /proc/irq | sort -n | tail -n 1)")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "no such file or directory; nothing was run" in said.stderr
+
+
 def test_real_interrupts_are_reached_neither_by_unmounting_nor_through_other_processes(shell):
     said = shell(
         """
