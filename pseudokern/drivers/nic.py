@@ -160,6 +160,11 @@ class Nic(NetDevice):
     def identity(self) -> tuple[int, int, int]:
         return self.style.identity
 
+    def plug(self) -> None:
+        super().plug()
+        if self.style.follows_cpus:
+            self.kernel.on_cpu_settled(self._hint_again)
+
     def probe(self) -> None:
         """Allocate the vectors; with messages the interface is up from here on.
 
@@ -169,6 +174,9 @@ class Nic(NetDevice):
         self.rings = []
         self._vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
+        # A driver that follows CPUs uses as many queues as there are CPUs when it is probed.
+        cpus = self.kernel.online.bit_count()
+        self._most_in_use = cpus if self.style.follows_cpus else MAX_QUEUES
         if self.pc.pci.has_messages:
             self._alloc_vectors()
         elif self.style.intx == "never":
@@ -220,7 +228,7 @@ class Nic(NetDevice):
         self.queues = []
         for vector, desc in self._vectors:
             self._request(vector, desc)
-            self._hint(vector, desc)
+        self._hint()
         if not self._vectors:
             self._request_line()
 
@@ -254,15 +262,21 @@ class Nic(NetDevice):
             handler = NapiHandler(self.kernel, self._add_queue(message_of(desc)))
         self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
 
-    def _hint(self, vector: Vector, desc: IrqDesc) -> None:
-        """Say where the vector should go: as the file says, else as the driver would."""
-        if not vector.belongs_to_queue:
-            return
-        wanted = self.options["affinity"]
+    def _hint(self) -> None:
+        """Say where the vectors should go: as the file says, else as the driver would."""
+        wanted, in_use = self.options["affinity"], self.channels
         if wanted:
-            irq_set_affinity_and_hint(desc, wanted[vector.queue % len(wanted)])
-        elif self.style.hints:
-            irq_set_affinity_and_hint(desc, 1 << vector.queue % self.kernel.online.bit_count())
+            wanted = [wanted[number % len(wanted)] for number in range(in_use)]
+        elif self.style.hints is not None:
+            wanted = self.style.hints(self.kernel.online, min(in_use, self._most_in_use))
+        for vector, desc in self._vectors:
+            if vector.belongs_to_queue and vector.queue < len(wanted):
+                irq_set_affinity_and_hint(desc, wanted[vector.queue])
+
+    def _hint_again(self) -> None:
+        """A CPU has gone or come."""
+        if self.function.driver and not self.options["affinity"]:
+            self._hint()
 
     def _start_traffic(self) -> None:
         """One stream for all queues that have the same rate."""

@@ -1,7 +1,10 @@
 """Name and order the vectors of a network card as its Linux driver does."""
 
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Literal, NamedTuple
+
+from pseudokern.kernel.cpumask import CpuMask, cpus_of
 
 OTHER = -1  # a vector that belongs to no queue: link changes, commands
 
@@ -21,7 +24,8 @@ class Vector(NamedTuple):
 class Style(NamedTuple):
     """How a driver lays out its vectors.
 
-    hints          it asks for queue n to go to CPU n
+    hints          the CPUs that it asks for, queue by queue, given those online and the queues
+    follows_cpus   it uses a queue for each CPU at most, and asks again when one has gone or come
     least_vectors  it allocates so many, and leaves what is over unused
     intx           when it requests the INTx line, if there are no messages
     keeps_queues   it serves all its queues on that line, too, and not one only
@@ -33,13 +37,28 @@ class Style(NamedTuple):
     driver: str
     identity: tuple[int, int, int]
     vectors: Callable[[str, str, int], list[Vector]]
-    hints: bool = False
+    hints: Callable[[CpuMask, int], list[CpuMask]] | None = None
+    follows_cpus: bool = False
     least_vectors: int = 1
     intx: Literal["opened", "probed", "never"] = "opened"
     keeps_queues: bool = False
     keeps_irqs: bool = False
     ring: int = 256
     overflow: str = "rx_missed_errors"
+
+
+def _one_cpu_each(online: CpuMask, queues: int) -> list[CpuMask]:
+    return [1 << n % online.bit_count() for n in range(queues)]
+
+
+def _groups_of_cpus(online: CpuMask, queues: int) -> list[CpuMask]:
+    """virtnet_set_affinity() of drivers/net/virtio_net.c; more queues than CPUs go round."""
+    count = online.bit_count()
+    each, left = max(count // queues, 1), count % queues if count >= queues else 0
+    cpus = cycle(cpus_of(online))
+    return [
+        sum(1 << cpu for cpu in islice(cpus, each + (number < left))) for number in range(queues)
+    ]
 
 
 def _e1000e(name: str, _bdf: str, queues: int) -> list[Vector]:
@@ -82,7 +101,8 @@ STYLES = {
         "virtio-pci",
         (0x1AF4, 0x1000, 0x020000),
         _virtio_net,
-        hints=True,
+        hints=_groups_of_cpus,
+        follows_cpus=True,
         intx="probed",
         keeps_queues=True,
         keeps_irqs=True,
@@ -92,13 +112,13 @@ STYLES = {
         "ice",
         (0x8086, 0x1592, 0x020000),
         _ice,
-        hints=True,
+        hints=_one_cpu_each,
         intx="never",
         ring=2048,
         overflow="rx_dropped",
     ),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
     "mlx5": Style(
-        "mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=True, intx="never", ring=1024
+        "mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=_one_cpu_each, intx="never", ring=1024
     ),
 }

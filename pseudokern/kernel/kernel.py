@@ -133,6 +133,7 @@ class Kernel:
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)
         self._agenda: Agenda | None = None
         self._on_cpu_change: list[Callable[[CpuId], None]] = [self._move_polls]
+        self._on_cpu_settled: list[Callable[[], None]] = []
         self._nodes = [node_of(this.cpu) for this in self.cpus]
         self._node_masks: dict[int, CpuMask] = {}
         for cpu, node in enumerate(self._nodes):
@@ -153,6 +154,17 @@ class Kernel:
             this.poll_list += dead.poll_list
             dead.poll_list.clear()
             self.softirqs.raise_from_process(this, 1 << Softirq.NET_RX)
+
+    def on_cpu_settled(self, callback: Callable[[], None]) -> None:
+        """Call callback when all that follows from a CPU that went or came is done.
+
+        For drivers: CPUHP_VIRT_NET_DEAD and CPUHP_AP_ONLINE_DYN. Interrupts have moved by then.
+        """
+        self._on_cpu_settled.append(callback)
+
+    def cpu_settled(self) -> None:
+        for callback in self._on_cpu_settled:
+            callback()
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call callback on this CPU, a nanosecond from now: all that is called now has returned."""

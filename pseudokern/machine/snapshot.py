@@ -159,7 +159,7 @@ class Snapshot:
             managed=self.managed,
             hints=self.hints,
             nodes=self.board.topology.nodes,
-            online=len(self.interrupts.cpus),
+            online=self.board.online,
             plain=learned.plain,
             remapped=remapped,
         )

@@ -93,7 +93,7 @@ class Recorded:
     managed: Mapping[int, CpuMask]
     hints: Mapping[int, CpuMask]
     nodes: int
-    online: int
+    online: CpuMask
     plain: frozenset[str] = frozenset()
     remapped: bool = False
 
@@ -374,10 +374,9 @@ def _nic(function: Function, names: list[str], recorded: Recorded) -> dict[str, 
                 if _busy_elsewhere(function.irqs, receiving, recorded):
                     return None
                 hints = [recorded.hints.get(irq, 0) for irq in function.irqs]
-                ours = [
-                    1 << v.queue % recorded.online if style.hints and v.queue >= 0 else 0
-                    for v in layout
-                ]
+                in_use = min(queues, recorded.online.bit_count()) if style.follows_cpus else queues
+                masks = style.hints(recorded.online, in_use) if style.hints else []
+                ours = [masks[v.queue] if 0 <= v.queue < len(masks) else 0 for v in layout]
                 if recorded.hints and hints != ours:
                     return None
                 table: dict[str, object] = {
@@ -435,7 +434,7 @@ def _single(function: Function, names: list[str], recorded: Recorded) -> dict[st
         return _with_rate(table, recorded.rate(function.irqs[0]))
     used = [name for name in names if name]
     if used and set(used) == {"xhci_hcd"} and names[: len(used)] == used:
-        if len(names) != min(recorded.online + 1, 16) or function.kind != "msix":
+        if len(names) != min(recorded.online.bit_count() + 1, 16) or function.kind != "msix":
             return None
         table = {"name": "xhci_hcd", "driver": f"{DRIVERS}.xhci", "used": len(used)}
         return _with_rate(table, recorded.rate(function.irqs[0]))

@@ -70,6 +70,7 @@ class CpuHotplug:
         self._vectors.offline(cpu)
         machine_cpu.apic.reset()
         kernel.log.printk(Level.INFO, f"smpboot: CPU {cpu} is now offline")
+        kernel.cpu_settled()
 
     def up(self, cpu: CpuId) -> None:
         """Switch a CPU on that is off."""
@@ -87,6 +88,7 @@ class CpuHotplug:
         self._entry.setup_cpu(machine_cpu)
         irq_affinity_online_cpu(self._irqs, cpu)
         kernel.cpu_changed(cpu)
+        kernel.cpu_settled()
 
     def _complete_move(self, desc: IrqDesc) -> bool:
         """End a move that concerns the CPU; whether there was one.

@@ -9,8 +9,13 @@ from tests.machine_parts import new_pc
 
 
 @pytest.fixture
-def pc():
-    return new_pc(4)
+def cpus():
+    return 4
+
+
+@pytest.fixture
+def pc(cpus):
+    return new_pc(cpus)
 
 
 @pytest.fixture

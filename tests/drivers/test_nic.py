@@ -77,6 +77,34 @@ def test_virtio_asks_for_queue_n_on_cpu_n(pc, plug):
     assert lines["virtio0-config"].affinity_hint == 0
 
 
+@pytest.mark.parametrize(
+    ("cpus", "masks"),
+    [
+        (1, [0b1, 0, 0, 0]),
+        (3, [0b1, 0b10, 0b100, 0]),
+        (6, [0b11, 0b1100, 0b1_0000, 0b10_0000]),
+        (12, [0b111, 0b11_1000, 0b1_1100_0000, 0b1110_0000_0000]),
+    ],
+)
+def test_virtio_spreads_its_queues_over_all_cpus_and_uses_no_more_queues(pc, plug, cpus, masks):
+    plug(Nic, "virtio0", style="virtio-net", queues=4)
+    lines = rows(pc)
+    assert [lines[f"virtio0-output.{n}"].affinity_hint for n in range(4)] == masks
+
+
+def test_virtio_spreads_its_queues_again_when_a_cpu_goes_or_comes(pc, plug):
+    plug(Nic, "virtio0", style="virtio-net", queues=4)
+
+    def shown():
+        lines = rows(pc)
+        return [irq_affinity_shown(lines[f"virtio0-input.{n}"]) for n in range(4)]
+
+    pc.hotplug.down(2)  # as q4-sparse was recorded
+    assert shown() == [0b1, 0b10, 0b1000, 0b1]
+    pc.hotplug.up(2)
+    assert shown() == [0b1, 0b10, 0b100, 0b1000]
+
+
 def test_an_old_card_shares_its_level_line(pc, plug):
     one = plug(Rtl8139, "eth1", bdf="00:03.0", gsi=16, rate="1 kHz")
     two = plug(Rtl8139, "eth2", bdf="00:04.0", gsi=16, rate="1 kHz")
