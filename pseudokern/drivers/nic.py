@@ -166,7 +166,7 @@ class Nic(NetDevice):
             self.kernel.on_cpu_settled(self._hint_again)
 
     def probe(self) -> None:
-        """Allocate the vectors; with messages the interface is up from here on.
+        """Allocate the vectors; most drivers request them when the interface is set up.
 
         EINVAL  the driver needs messages, and there are none
         """
@@ -179,12 +179,10 @@ class Nic(NetDevice):
         self._most_in_use = cpus if self.style.follows_cpus else MAX_QUEUES
         if self.pc.pci.has_messages:
             self._alloc_vectors()
-        elif self.style.intx == "never":
+        elif self.style.needs_messages:
             raise OSError(errno.EINVAL, f"{self.name} needs MSI-X")
         if self.style.keeps_irqs:
             self._request_irqs()
-        if self._vectors or self.style.intx == "probed":
-            self.open()
 
     def _alloc_vectors(self) -> None:
         wanted = self.style.vectors(self.name, self.function.bdf, self.channels)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import cycle, islice
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
 
@@ -27,7 +27,7 @@ class Style(NamedTuple):
     hints          the CPUs that it asks for, queue by queue, given those online and the queues
     follows_cpus   it uses a queue for each CPU at most, and asks again when one has gone or come
     least_vectors  it allocates so many, and leaves what is over unused
-    intx           when it requests the INTx line, if there are no messages
+    needs_messages it has no use for the INTx line
     keeps_queues   it serves all its queues on that line, too, and not one only
     ring           buffers of a receive ring, if nobody says
     overflow       where it counts frames that found no buffer, of /sys/class/net/*/statistics
@@ -40,7 +40,7 @@ class Style(NamedTuple):
     hints: Callable[[CpuMask, int], list[CpuMask]] | None = None
     follows_cpus: bool = False
     least_vectors: int = 1
-    intx: Literal["opened", "probed", "never"] = "opened"
+    needs_messages: bool = False
     keeps_queues: bool = False
     keeps_irqs: bool = False
     ring: int = 256
@@ -103,7 +103,6 @@ STYLES = {
         _virtio_net,
         hints=_groups_of_cpus,
         follows_cpus=True,
-        intx="probed",
         keeps_queues=True,
         keeps_irqs=True,
         overflow="rx_dropped",
@@ -113,12 +112,17 @@ STYLES = {
         (0x8086, 0x1592, 0x020000),
         _ice,
         hints=_one_cpu_each,
-        intx="never",
+        needs_messages=True,
         ring=2048,
         overflow="rx_dropped",
     ),
     "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
     "mlx5": Style(
-        "mlx5_core", (0x15B3, 0x1017, 0x020000), _mlx5, hints=_one_cpu_each, intx="never", ring=1024
+        "mlx5_core",
+        (0x15B3, 0x1017, 0x020000),
+        _mlx5,
+        hints=_one_cpu_each,
+        needs_messages=True,
+        ring=1024,
     ),
 }

@@ -36,7 +36,9 @@ def show_isolated(machine: Machine) -> bytes:
 
 def show_nohz_full(machine: Machine) -> bytes:
     mask = machine.description.parameters.nohz_full
-    return b"(null)\n" if mask is None else _list(mask)
+    if mask is None:  # printed as a list of so many bits: "%*pbl" of a null pointer
+        return b"(null)".rjust(machine.kernel.nr_cpu_ids) + b"\n"
+    return _list(mask)
 
 
 def show_kernel_max(_machine: Machine) -> bytes:

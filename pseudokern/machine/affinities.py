@@ -39,10 +39,13 @@ class Affinities(NamedTuple):
         """Before any driver is probed: let lines start on the CPU that they were seen on."""
         irqs.start_at({**self.wanted, **self.effective})
 
-    def apply(self, irqs: IrqTable) -> None:
-        """When all is up: write the masks. A refusal is told in the log, as the shell would."""
+    def widen(self, irqs: IrqTable) -> None:
+        """When all drivers are there: a line may use more CPUs than the one that it started on."""
         for number in self.effective.keys() - self.wanted.keys():
             _widen(irqs, Irq(number), self.effective[number])
+
+    def apply(self, irqs: IrqTable) -> None:
+        """When all is up: write the masks. A refusal is told in the log, as the shell would."""
         for number, mask in self.wanted.items():
             try:
                 _write(irqs, Irq(number), mask)

@@ -162,6 +162,8 @@ class Machine:
         if thresh_s and not self.description.parameters.nowatchdog:
             self._watch_alarm.set(BOOT_NS + thresh_s * WATCHDOG_PERIOD_NS)
         self.load_average = LoadAverage(self.kernel)
+        if affinities is not None:
+            affinities.widen(self.irqs)
         for cpu in cpus_of(self.description.offline & self.kernel.online & ~1):
             self.pc.hotplug.down(cpu)
         if affinities is not None:

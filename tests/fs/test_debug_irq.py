@@ -27,7 +27,7 @@ dstate:   0x1d400200
             IRQD_HANDLE_ENFORCE_IRQCTX
 node:     0
 affinity: 0-3
-effectiv: 2
+effectiv: 3
 pending:  {NO_CPU}
 domain:  IO-APIC-0
  hwirq:   0x1
@@ -40,7 +40,7 @@ domain:  IO-APIC-0
      chip:    APIC
       flags:   0x0
      Vector:    32
-     Target:     2
+     Target:     3
      move_in_progress: 0
      is_managed:       0
      can_reserve:      1
@@ -78,7 +78,7 @@ def test_pending_move_shows_in_the_mask_and_in_the_flags(boot):
     irq_set_affinity(files.machine.irqs[Irq(1)], 1)
     shown = files.read(f"{IRQS}/1").decode()
 
-    assert "affinity: 0-3\neffectiv: 2\npending:  0\n" in shown
+    assert "affinity: 0-3\neffectiv: 3\npending:  0\n" in shown
     assert "            IRQD_AFFINITY_SET\n            IRQD_SETAFFINITY_PENDING\n" in shown
 
 
@@ -90,7 +90,7 @@ def test_old_vector_shows_until_it_is_cleaned_up(boot):
 
     moved = files.read(f"{IRQS}/1").decode()
     assert "     Vector:    40\n     Target:     0\n     Previous vector:    32\n" in moved
-    assert "     Previous target:     2\n     move_in_progress: 1\n" in moved
+    assert "     Previous target:     3\n     move_in_progress: 1\n" in moved
 
 
 def test_disabled_line_shows_its_depth(boot):
