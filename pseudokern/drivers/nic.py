@@ -12,7 +12,8 @@ What ethtool asks and sets is in nic_ethtool.py. Not modelled: transmission.
 
 import errno
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
@@ -38,6 +39,9 @@ from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.napi import Napi
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic_ethtool import NicEthtool
 
 MAX_QUEUES = 256
 RING = 512  # buffers, if the driver's default is not known
@@ -140,6 +144,8 @@ class Nic(NetDevice):
     }
 
     queues: list[RxQueue]
+    # What each of them tells of its frames, and the interrupt that has its handler alone.
+    sources: list[tuple[Message | IntxSource, IrqDesc | None]]
 
     def __init__(self, pc: Pc, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(pc, name, options)
@@ -147,6 +153,13 @@ class Nic(NetDevice):
         self.ring_size = self.style.ring
         # Every queue that there was since probe(), by number: its counts outlive ndo_stop().
         self.rings: list[RxQueue] = []
+
+    @cached_property
+    def ethtool(self) -> "NicEthtool":
+        """What ethtool can set; few cards are asked."""
+        from pseudokern.drivers.nic_ethtool import NicEthtool
+
+        return NicEthtool(self)
 
     @property
     def style(self) -> Style:
@@ -171,6 +184,7 @@ class Nic(NetDevice):
         EINVAL  the driver needs messages, and there are none
         """
         self.queues = []
+        self.sources = []
         self.rings = []
         self._vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
@@ -197,6 +211,8 @@ class Nic(NetDevice):
 
     def stop(self) -> None:
         self.stop_traffic()
+        if "ethtool" in self.__dict__:
+            self.ethtool.stop()
         for queue in self.queues:
             queue.discard()
         if not self.style.keeps_irqs:
@@ -212,6 +228,36 @@ class Nic(NetDevice):
         if was_up:
             self.open()
 
+    def set_channels(self, count: int) -> None:
+        """Use so many queues, each with a vector, requested anew unless the driver keeps them.
+
+        ENOSPC  there are too few vectors; then everything is as it was
+        """
+        was_up, before = self.is_up, self.channels
+        self.close()
+        self.channels = count
+        if not self.style.keeps_irqs and self._vectors:
+            try:
+                self._alloc_again()
+            except OSError:
+                self.channels = before
+                self._alloc_again()
+                raise
+        if "ethtool" in self.__dict__:
+            self.ethtool.channels_changed()
+        if was_up:
+            self.open()
+
+    def steer(self) -> None:
+        """The queue of each flow may be another one now."""
+        if self.is_up:
+            self.stop_traffic()
+            self._start_traffic()
+
+    def _alloc_again(self) -> None:
+        self.pc.pci.free(self.function)
+        self._alloc_vectors()
+
     def received(self) -> Received:
         return Received(
             sum(queue.packets for queue in self.rings),
@@ -224,6 +270,7 @@ class Nic(NetDevice):
     def _request_irqs(self) -> None:
         """Handlers for the queues, whose rings are empty."""
         self.queues = []
+        self.sources = []
         for vector, desc in self._vectors:
             self._request(vector, desc)
         self._hint()
@@ -234,9 +281,9 @@ class Nic(NetDevice):
         cost_ns = self.options["handler"]
         source = self.fall_back_to_intx(self._line, self.name, self._poll_queues, cost_ns=cost_ns)
         for _ in range(self.channels if self.style.keeps_queues else 1):
-            self._add_queue(source)
+            self._add_queue(source, None)
 
-    def _add_queue(self, source: Message | IntxSource) -> RxQueue:
+    def _add_queue(self, source: Message | IntxSource, desc: IrqDesc | None) -> RxQueue:
         number = len(self.queues)
         if number < len(self.rings):
             queue = self.rings[number]
@@ -245,6 +292,9 @@ class Nic(NetDevice):
             queue = RxQueue(source, self.ring_size)
             self.rings.append(queue)
         self.queues.append(queue)
+        self.sources.append((source, desc))
+        if "ethtool" in self.__dict__:
+            self.ethtool.moderate_queue(number)
         return queue
 
     def _poll_queues(self) -> IrqReturn:
@@ -257,7 +307,7 @@ class Nic(NetDevice):
     def _request(self, vector: Vector, desc: IrqDesc) -> None:
         handler: Callable[[], IrqReturn] = _nothing_to_do
         if vector.receives:
-            handler = NapiHandler(self.kernel, self._add_queue(message_of(desc)))
+            handler = NapiHandler(self.kernel, self._add_queue(message_of(desc), desc))
         self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
 
     def _hint(self) -> None:
@@ -279,8 +329,9 @@ class Nic(NetDevice):
     def _start_traffic(self) -> None:
         """One stream for all queues that have the same rate."""
         by_rate: dict[float, list[Target]] = {}
+        used = self.queues[: self.channels]
         for number, rate_hz in enumerate(self.options["rate"]):
-            queue = self.queues[number % len(self.queues)]
+            queue = used[number % len(used)]
             by_rate.setdefault(rate_hz, []).append(queue.receive)
         for rate_hz, targets in by_rate.items():
             self.traffic(rate_hz, targets)

@@ -1,0 +1,428 @@
+"""Answer what ethtool asks of a network card, and set what it sets, as the card's driver does.
+
+Follows the ethtool_ops of igb, ice, mlx5e, e1000e, vmxnet3 and virtio_net. What a driver does not
+have is refused with EOPNOTSUPP, as is nearly everything by e1000e. Settings of the direction in
+which nothing is ever sent are kept and shown.
+"""
+
+import errno
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from pseudokern.drivers.dim import RX_EQE, RX_ICE, Dim
+from pseudokern.drivers.itr import RATES_HZ, AdaptiveItr
+from pseudokern.drivers.moderation import Moderation, Waiting
+from pseudokern.drivers.rss import KEY_BYTES, Rss
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic, RxQueue
+
+LEAST_ITR_US = 10
+DYNAMIC, CONSERVATIVE = 1, 3  # settings of rx-usecs that Intel's older drivers read as words
+
+
+class Ops(NamedTuple):
+    """What one driver has.
+
+    ring       sizes of a receive ring: the least, the most, and what it is a multiple of
+    tx_ring    the transmit ring's size, if nobody says
+    power_of_two  a ring's size is made one
+    strict_ring   a size out of bounds is EINVAL; else it is brought into them
+    coalesce   what may be set, with the driver's default
+    most_us    the longest time to wait
+    is_gap     see moderation.Waiting
+    channels   "combined": they can be set; "fixed": only shown; "": neither
+    most_channels  0: one for each CPU
+    other      vectors for what is not a queue, as -l counts them
+    indirection  entries of the table of -x; 0: there is none
+    in_blocks  each queue has one part of that table at first; else they take turns
+    """
+
+    version: str = "6.12.0"
+    firmware: str = "N/A"
+    ring: tuple[int, int, int] = (64, 4096, 8)
+    tx_ring: int = 256
+    power_of_two: bool = False
+    strict_ring: bool = False
+    coalesce: Mapping[str, int] = {}
+    most_us: int = 10_000
+    is_gap: bool = True
+    channels: str = "combined"
+    most_channels: int = 0
+    other: int = 0
+    indirection: int = 128
+    in_blocks: bool = False
+
+
+OPS = {
+    "e1000e": Ops(
+        firmware="1.8-0", coalesce={"rx-usecs": 0}, channels="", indirection=0
+    ),
+    "igb": Ops(
+        firmware="1.63, 0x80000a05",
+        coalesce={"rx-usecs": 0, "tx-usecs": 0},
+        most_channels=8,
+        other=1,
+        in_blocks=True,
+    ),
+    "ice": Ops(
+        firmware="4.20 0x800177b4 1.3346.0",
+        ring=(64, 8160, 32),
+        strict_ring=True,
+        coalesce={
+            "adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs": 0, "tx-usecs": 0, "rx-usecs-high": 0,
+        },
+        most_us=8160,
+        other=1,
+        indirection=2048,
+    ),
+    "mlx5": Ops(
+        firmware="16.35.2000 (MT_0000000008)",
+        ring=(64, 8192, 1),
+        tx_ring=1024,
+        power_of_two=True,
+        strict_ring=True,
+        coalesce={
+            "adaptive-rx": 0, "adaptive-tx": 0,
+            "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 16, "tx-frames": 32,
+        },
+        most_us=4095,
+        is_gap=False,
+        indirection=256,
+    ),
+    "vmxnet3": Ops(
+        version="1.9.0.0-k", ring=(64, 4096, 32), tx_ring=512, channels="fixed", other=1,
+        indirection=32,
+    ),
+    "virtio-net": Ops(
+        version="1.0.0",
+        ring=(64, 256, 1),
+        strict_ring=True,
+        coalesce={
+            "adaptive-rx": 0, "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 0, "tx-frames": 1,
+        },
+        most_us=1_000_000,
+        is_gap=False,
+        indirection=128,
+    ),
+}  # fmt: skip
+
+
+class NicEthtool:
+    """The settings of one card that can be changed while it is there."""
+
+    def __init__(self, nic: "Nic") -> None:
+        self.ops = OPS[nic.options["style"]]
+        self.coalesce = dict(self.ops.coalesce)
+        self.tx_ring = self.ops.tx_ring
+        self._nic = nic
+        self._moderations: dict[int, Moderation] = {}
+
+    def drvinfo(self) -> dict[str, str]:
+        """-i."""
+        driver = "virtio_net" if self._nic.options["style"] == "virtio-net" else None
+        return {
+            "driver": driver or self._nic.driver_name,
+            "version": self.ops.version,
+            "firmware-version": self.ops.firmware,
+            "bus-info": str(self._nic.function.bdf),
+        }
+
+    def ring(self) -> dict[str, int]:
+        """-g."""
+        most = self.ops.ring[1]
+        return {"rx-max": most, "tx-max": most, "rx": self._nic.ring_size, "tx": self.tx_ring}
+
+    def set_ring(self, wanted: Mapping[str, int]) -> None:
+        """-G. EINVAL: more than the most, for a driver that checks less than the least, too."""
+        sizes = {"rx": self._nic.ring_size, "tx": self.tx_ring, **wanted}
+        for name, size in wanted.items():
+            if size > self.ops.ring[1]:
+                raise OSError(errno.EINVAL, f"requested ring size exceeds maximum: {name} {size}")
+            sizes[name] = self._fitting_ring(name, size)
+        self.tx_ring = sizes["tx"]
+        if sizes["rx"] != self._nic.ring_size:
+            self._nic.set_ring_size(sizes["rx"])
+
+    def _fitting_ring(self, name: str, size: int) -> int:
+        least, most, multiple = self.ops.ring
+        if size < least and self.ops.strict_ring:
+            raise OSError(errno.EINVAL, f"{name} {size}: from {least} to {most}")
+        size = max(size, least)
+        if self.ops.power_of_two:
+            return 1 << (size - 1).bit_length()
+        return min(-(-size // multiple) * multiple, most)
+
+    def channels(self) -> dict[str, int]:
+        """-l. EOPNOTSUPP: the driver does not say."""
+        if not self.ops.channels:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: it has one queue")
+        return {
+            "other-max": self.ops.other,
+            "combined-max": self.most_channels,
+            "other": self.ops.other,
+            "combined": self._nic.channels,
+        }
+
+    @property
+    def most_channels(self) -> int:
+        nic = self._nic
+        if self.ops.channels == "fixed" or nic.style.keeps_irqs:
+            return int(nic.options["queues"])
+        most = self.ops.most_channels or nic.kernel.present.bit_count()
+        return max(most, int(nic.options["queues"]))
+
+    def set_channels(self, wanted: Mapping[str, int]) -> None:
+        """-L: the vectors are freed and requested anew.
+
+        EOPNOTSUPP  the driver cannot change them
+        EINVAL      none, or more than there can be; rings of other kinds than combined
+        """
+        if self.ops.channels != "combined":
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: channels are as they are")
+        count = wanted.get("combined", self._nic.channels)
+        if count > self.most_channels or set(wanted) - {"combined", "other"}:
+            raise OSError(errno.EINVAL, "requested channel count exceeds maximum")
+        if wanted.get("other", self.ops.other) != self.ops.other:
+            raise OSError(errno.EINVAL, f"other is always {self.ops.other}")
+        if count < 1:
+            raise OSError(errno.EINVAL, "requested channel counts would result in no RX channel")
+        if count != self._nic.channels:
+            self._nic.set_channels(count)
+
+    def coalescing(self) -> dict[str, int]:
+        """-c, of what the driver has. EOPNOTSUPP: that is nothing."""
+        if not self.coalesce:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: no coalescing to set")
+        return dict(self.coalesce)
+
+    def set_coalescing(self, wanted: Mapping[str, int]) -> None:
+        """-C.
+
+        EOPNOTSUPP  the driver has no coalescing
+        EINVAL      it does not have that, or not with such a value
+        """
+        if not self.coalesce:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: no coalescing to set")
+        for name, value in wanted.items():
+            if name not in self.coalesce:
+                raise OSError(errno.EINVAL, f"cannot modify an unsupported parameter: {name}")
+            self._check(name, value)
+        self._check_sum({**self.coalesce, **wanted})
+        self.coalesce.update(wanted)
+        self.moderate()
+
+    def _check(self, name: str, value: int) -> None:
+        nic = self._nic
+        if name.endswith("usecs") and value > self.ops.most_us:
+            code = errno.ERANGE if nic.options["style"] == "mlx5" else errno.EINVAL
+            raise OSError(code, f"{name} {value}: at most {self.ops.most_us}")
+        words = (0, DYNAMIC, CONSERVATIVE, *range(LEAST_ITR_US, self.ops.most_us + 1))
+        if self._reads_words and name == "rx-usecs" and value not in words:
+            raise OSError(errno.EINVAL, f"rx-usecs {value}: 0, 1, 3, or 10 to 10000")
+        if self._reads_words and name == "tx-usecs" and value:
+            raise OSError(errno.EINVAL, "tx-usecs: queues are in pairs, so rx-usecs is for both")
+
+    def _check_sum(self, values: Mapping[str, int]) -> None:
+        for side in ("rx", "tx"):
+            if values.get(f"{side}-frames", 1) == 0 and values[f"{side}-usecs"] == 0:
+                raise OSError(errno.EINVAL, f"{side}-usecs 0 {side}-frames 0: no interrupt at all")
+
+    @property
+    def _reads_words(self) -> bool:
+        """Whether rx-usecs 1 and 3 mean: adaptive."""
+        return self._nic.options["style"] in ("igb", "e1000e")
+
+    def moderate(self) -> None:
+        """Have the queues wait as is set now, each one by itself."""
+        for number in range(len(self._nic.queues)):
+            self.moderate_queue(number)
+
+    def moderate_queue(self, number: int) -> None:
+        """Put what waits between a queue and its message, or take it away."""
+        queue, (source, desc) = self._nic.queues[number], self._nic.sources[number]
+        waiting, adaptive = self._waiting()
+        moderation = self._moderations.get(number)
+        if waiting.is_none and adaptive is None:
+            if moderation is not None:
+                moderation.stop()
+            source.connect(queue)
+            return
+        if moderation is None or moderation.queue is not queue:
+            moderation = self._moderations[number] = Moderation(self._nic.kernel.timeline, queue)
+        moderation.stop()
+        moderation.waiting, moderation.adaptive, moderation.desc = waiting, adaptive, desc
+        moderation.connect(source)
+
+    def stop(self) -> None:
+        """The interface goes down."""
+        for moderation in self._moderations.values():
+            moderation.stop()
+
+    def _waiting(self) -> tuple[Waiting, Dim | AdaptiveItr | None]:
+        us = self.coalesce.get("rx-usecs", 0)
+        frames = self.coalesce.get("rx-frames", 0 if self.ops.is_gap else 1)
+        waiting = Waiting(us, frames, self.ops.is_gap, self.coalesce.get("rx-usecs-high", 0))
+        if self.coalesce.get("adaptive-rx"):
+            dim = Dim(RX_ICE if self.ops.is_gap else RX_EQE)
+            us, frames = dim.moderation
+            return waiting._replace(us=us, frames=frames), dim
+        if self._reads_words and us in (DYNAMIC, CONSERVATIVE):
+            itr = AdaptiveItr(conservative=us == CONSERVATIVE)
+            return waiting._replace(us=1_000_000 // RATES_HZ["low"]), itr
+        return waiting, None
+
+    @cached_property
+    def rss(self) -> Rss:
+        """The hash of -x. EOPNOTSUPP: the card has one queue."""
+        if not self.ops.indirection:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: no flow hash")
+        chance = self._nic.kernel.chance(f"{self._nic.name}/rss")
+        rss = Rss(self.ops.indirection, chance)
+        self._spread(rss)
+        return rss
+
+    def _spread(self, rss: Rss) -> None:
+        """The table as the driver makes it."""
+        queues = self._nic.channels
+        if self.ops.in_blocks:
+            rss.weigh([1] * queues)
+        else:
+            rss.spread(queues)
+        rss.is_default = True
+
+    def set_rxfh(self, words: list[str]) -> None:
+        """-X. EINVAL: not understood, or a queue that there is not; EOPNOTSUPP: no hash."""
+        rss, queues = self.rss, self._nic.channels
+        try:
+            table, key = self._parsed_rxfh(words)
+        except ValueError:
+            text = f"{' '.join(words)!r}: equal N, weight W0 W1 ..., default, or hkey KEY"
+            raise OSError(errno.EINVAL, text) from None
+        if table is not None and max(table) >= queues:
+            raise OSError(errno.EINVAL, f"ring {max(table)}: there are rings 0-{queues - 1}")
+        if table is not None:
+            rss.table, rss.is_default = table, "default" in words
+        rss.key = key or rss.key
+        self._nic.steer()
+
+    def _parsed_rxfh(self, words: list[str]) -> tuple[list[int] | None, bytes | None]:
+        """ValueError: not understood."""
+        trial = Rss(self.ops.indirection, self._nic.kernel.chance("nobody"))
+        start, weights, equal, is_default, key = 0, None, 0, False, None
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            if word == "default":
+                is_default = True
+            elif word == "weight":
+                weights = []
+                while rest and rest[0].isdecimal():
+                    weights.append(int(rest.pop(0)))
+            elif word in ("equal", "start", "hkey") and rest:
+                argument = rest.pop(0)
+                if word == "hkey":
+                    key = bytes.fromhex(argument.replace(":", ""))
+                elif word == "equal":
+                    equal = int(argument)
+                else:
+                    start = int(argument)
+            else:
+                raise ValueError(word)
+        kinds = is_default + (weights is not None) + bool(equal)
+        wrong_key = key is not None and len(key) != KEY_BYTES
+        if kinds > 1 or not (kinds or key) or wrong_key or min(start, equal) < 0:
+            raise ValueError(words)
+        if weights is not None:
+            trial.weigh(weights, start)
+        elif equal:
+            trial.spread(equal, start)
+        elif is_default:
+            self._spread(trial)
+        return (trial.table if kinds else None), key
+
+    def channels_changed(self) -> None:
+        """A table that nobody has set follows the number of queues; so does one beyond them."""
+        if "rss" in self.__dict__:
+            rss, queues = self.rss, self._nic.channels
+            if rss.is_default or max(rss.table) >= queues:
+                self._spread(rss)
+
+    def features(self) -> dict[str, str]:
+        """-k, as far as any of it exists."""
+        hashing = "on" if self.ops.indirection else "off [fixed]"
+        return {
+            "rx-checksumming:": "on",
+            "tx-checksumming:": "on",
+            "scatter-gather:": "on",
+            "tcp-segmentation-offload:": "on",
+            "generic-segmentation-offload:": "on",
+            "generic-receive-offload:": "on",
+            "large-receive-offload:": "off [fixed]",
+            "rx-vlan-offload:": "on",
+            "tx-vlan-offload:": "on",
+            "ntuple-filters:": "off [fixed]",
+            "receive-hashing:": hashing,
+        }
+
+    def stats(self) -> dict[str, int]:
+        """-S: what its driver counts, by the names that it has for that. Fold counts before."""
+        received, rings = self._nic.received(), self._nic.rings
+        style = self._nic.options["style"]
+        if style == "vmxnet3":
+            return _vmxnet3_stats(rings)
+        head = dict(_TOTALS[style])
+        numbers = {
+            "packets": received.packets, "bytes": received.bytes, "dropped": received.dropped,
+        }  # fmt: skip
+        shown = {name: numbers.get(source, 0) for name, source in head.items()}
+        names = _PER_QUEUE[style]
+        for number, queue in enumerate(rings[: max(self._nic.channels, len(self._nic.queues))]):
+            counts = {"packets": queue.packets, "bytes": queue.bytes, "dropped": queue.dropped}
+            for name, source in names.items():
+                shown[name.format(number)] = counts.get(source, 0)
+        return shown
+
+
+def _vmxnet3_stats(rings: "list[RxQueue]") -> dict[str, int]:
+    shown = {}
+    for number, queue in enumerate(rings):
+        shown["Rx Queue#" if number == 0 else f"Rx Queue# {number}"] = number
+        shown[f"  ucast pkts rx {number}"] = queue.packets
+        shown[f"  ucast bytes rx {number}"] = queue.bytes
+        shown[f"  pkts rx OOB {number}"] = queue.dropped
+    return shown
+
+
+_INTEL = {
+    "rx_packets": "packets", "tx_packets": "", "rx_bytes": "bytes", "tx_bytes": "",
+    "rx_broadcast": "", "tx_broadcast": "", "rx_multicast": "", "tx_multicast": "",
+    "collisions": "", "rx_crc_errors": "", "rx_no_buffer_count": "dropped",
+    "rx_missed_errors": "dropped",
+}  # fmt: skip
+_TOTALS: Mapping[str, Mapping[str, str]] = {
+    "e1000e": _INTEL,
+    "igb": _INTEL,
+    "ice": {
+        "rx_unicast": "packets", "tx_unicast": "", "rx_bytes": "bytes", "tx_bytes": "",
+        "rx_dropped": "dropped", "tx_errors": "",
+    },
+    "mlx5": {
+        "rx_packets": "packets", "rx_bytes": "bytes", "tx_packets": "", "tx_bytes": "",
+        "rx_out_of_buffer": "dropped",
+    },
+    "virtio-net": {},
+}  # fmt: skip
+_PER_QUEUE: Mapping[str, Mapping[str, str]] = {
+    "e1000e": {},
+    "igb": {
+        "rx_queue_{}_packets": "packets", "rx_queue_{}_bytes": "bytes",
+        "rx_queue_{}_drops": "dropped",
+    },
+    "ice": {"rx_queue_{}_packets": "packets", "rx_queue_{}_bytes": "bytes"},
+    "mlx5": {"rx{}_packets": "packets", "rx{}_bytes": "bytes"},
+    "virtio-net": {
+        "rx{}_packets": "packets", "rx{}_bytes": "bytes", "rx{}_drops": "dropped",
+    },
+}  # fmt: skip

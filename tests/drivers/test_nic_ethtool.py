@@ -1,0 +1,158 @@
+"""A card's driver takes the settings that the real one takes, and refuses the others."""
+
+import errno
+
+import pytest
+
+from pseudokern.drivers.nic import Nic
+from pseudokern.irq.manage import irq_set_affinity
+from tests.machine_parts import MS, run_for
+
+
+def refusal(function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def actions(pc):
+    return [action.name for desc in pc.irqs for action in desc.actions]
+
+
+def test_ring_of_e1000_is_brought_into_bounds_and_rounded_up_to_8(plug):
+    ethtool = plug(Nic, "eth0", style="igb").ethtool
+    ethtool.set_ring({"rx": 10})
+    assert ethtool.ring()["rx"] == 64
+    ethtool.set_ring({"rx": 505, "tx": 100})
+    assert ethtool.ring() == {"rx-max": 4096, "tx-max": 4096, "rx": 512, "tx": 104}
+    assert refusal(ethtool.set_ring, {"rx": 4097}) == errno.EINVAL
+
+
+def test_mlx5_makes_a_ring_a_power_of_two(plug):
+    ethtool = plug(Nic, "eth0", style="mlx5").ethtool
+    ethtool.set_ring({"rx": 1025})
+    assert ethtool.ring()["rx"] == 2048
+    assert refusal(ethtool.set_ring, {"rx": 10}) == errno.EINVAL
+
+
+def test_new_ring_size_is_that_of_every_queue(pc, plug):
+    card = plug(Nic, "eth0", style="igb", queues=3, rate="10 kHz")
+    run_for(pc, MS)
+    card.ethtool.set_ring({"rx": 64})
+    assert [queue.size for queue in card.queues] == [64] * 3
+    run_for(pc, 20 * MS)
+    pc.fold_counts()
+    assert card.received().packets > 500
+
+
+def test_fewer_channels_free_their_vectors_and_forget_hints_and_masks(pc, plug):
+    card = plug(Nic, "eth0", style="igb", queues=4)
+    desc = pc.irqs[sorted(card.function.irqs)[1]]
+    irq_set_affinity(desc, 0b1000)
+    card.ethtool.set_channels({"combined": 2})
+    assert actions(pc)[-3:] == ["eth0", "eth0-TxRx-0", "eth0-TxRx-1"]
+    assert len(card.function.irqs) == 3
+    fresh = pc.irqs[sorted(card.function.irqs)[1]]
+    assert fresh is not desc
+    assert fresh.affinity == 0b1111
+    card.ethtool.set_channels({"combined": 8})
+    assert len(card.function.irqs) == 9
+
+
+def test_virtio_keeps_its_vectors_and_uses_fewer_of_them(pc, plug):
+    card = plug(Nic, "virtio0", style="virtio-net", queues=4, rate="10 kHz")
+    before = actions(pc), sorted(card.function.irqs)
+    card.ethtool.set_channels({"combined": 2})
+    assert (actions(pc), sorted(card.function.irqs)) == before
+    run_for(pc, 10 * MS)
+    pc.fold_counts()
+    took = [queue.packets for queue in card.queues]
+    assert took[2:] == [0, 0]
+    assert took[0] > 100
+    assert refusal(card.ethtool.set_channels, {"combined": 5}) == errno.EINVAL
+
+
+@pytest.mark.parametrize(
+    ("style", "wanted", "expected"),
+    [
+        ("igb", {"combined": 9}, errno.EINVAL),
+        ("igb", {"combined": 0}, errno.EINVAL),
+        ("igb", {"rx": 2}, errno.EINVAL),
+        ("vmxnet3", {"combined": 1}, errno.EOPNOTSUPP),
+        ("e1000e", {"combined": 1}, errno.EOPNOTSUPP),
+    ],
+)
+def test_channels_that_the_driver_cannot_have_are_refused(plug, style, wanted, expected):
+    card = plug(Nic, "eth0", style=style)
+    assert refusal(card.ethtool.set_channels, wanted) == expected
+    assert card.channels == 1
+
+
+@pytest.mark.parametrize(
+    ("style", "wanted", "expected"),
+    [
+        ("igb", {"rx-usecs": 2}, errno.EINVAL),
+        ("igb", {"rx-usecs": 9}, errno.EINVAL),
+        ("igb", {"rx-usecs": 10}, 0),
+        ("igb", {"rx-usecs": 3}, 0),
+        ("igb", {"rx-usecs": 10_001}, errno.EINVAL),
+        ("igb", {"rx-frames": 1}, errno.EINVAL),
+        ("igb", {"tx-usecs": 50}, errno.EINVAL),
+        ("ice", {"rx-usecs": 2}, 0),
+        ("ice", {"rx-usecs-high": 20}, 0),
+        ("ice", {"rx-usecs": 8_161}, errno.EINVAL),
+        ("mlx5", {"rx-usecs": 4_096}, errno.ERANGE),
+        ("mlx5", {"rx-usecs": 0, "rx-frames": 0}, errno.EINVAL),
+        ("mlx5", {"rx-usecs-irq": 5}, errno.EINVAL),
+        ("vmxnet3", {"rx-usecs": 5}, errno.EOPNOTSUPP),
+        ("virtio-net", {"rx-usecs": 50, "rx-frames": 32}, 0),
+    ],
+)
+def test_coalescing_is_what_the_driver_has(plug, style, wanted, expected):
+    ethtool = plug(Nic, "eth0", style=style).ethtool
+    assert refusal(ethtool.set_coalescing, wanted) == expected
+    if not expected:
+        assert wanted.items() <= ethtool.coalescing().items()
+
+
+def test_indirection_table_is_set_and_follows_channels_only_as_long_as_nobody_has(plug):
+    card = plug(Nic, "eth0", style="ice", queues=4)
+    ethtool = card.ethtool
+    assert set(ethtool.rss.table) == {0, 1, 2, 3}
+    ethtool.set_channels({"combined": 2})
+    assert set(ethtool.rss.table) == {0, 1}
+    ethtool.set_rxfh(["weight", "1", "0"])
+    assert set(ethtool.rss.table) == {0}
+    ethtool.set_channels({"combined": 4})
+    assert set(ethtool.rss.table) == {0}
+    ethtool.set_rxfh(["default"])
+    assert set(ethtool.rss.table) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    "words", [["equal", "5"], ["equal", "4", "start", "1"], ["equal"], ["weight"], ["x"], [],
+              ["hkey", "6d:5a"], ["equal", "2", "default"]]
+)  # fmt: skip
+def test_indirection_that_makes_no_sense_is_refused(plug, words):
+    card = plug(Nic, "eth0", style="igb", queues=4)
+    assert refusal(card.ethtool.set_rxfh, words) == errno.EINVAL
+
+
+def test_igb_gives_each_queue_one_block_of_the_table(plug):
+    card = plug(Nic, "eth0", style="igb", queues=4)
+    assert card.ethtool.rss.table == [0] * 32 + [1] * 32 + [2] * 32 + [3] * 32
+
+
+def test_dropped_frames_have_the_name_that_the_driver_gives_them(plug):
+    for slot, (style, name) in enumerate(
+        [("igb", "rx_missed_errors"), ("mlx5", "rx_out_of_buffer"), ("ice", "rx_dropped"),
+         ("virtio-net", "rx0_drops"), ("vmxnet3", "  pkts rx OOB 0")]
+    ):  # fmt: skip
+        card = plug(Nic, f"eth{slot}", style=style, bdf=f"00:{slot + 4:02x}.0")
+        queue = card.queues[0]
+        queue.scheduled = True
+        for _ in range(queue.size + 3):
+            queue.receive(0)
+        assert card.ethtool.stats()[name] == 3
