@@ -34,6 +34,7 @@ COMMANDS = {
     "insmod": "Load a module into a machine.",
     "rmmod": "Unload a module.",
     "lsmod": "List the modules that are loaded.",
+    "ethtool": "Show and set what a network card can do.",
     "machines": "List the machines that can be booted by name.",
     "check": "Report every problem of machine files.",
     "snapshot": "Describe a real machine as a machine file.",

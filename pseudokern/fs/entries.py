@@ -453,6 +453,19 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry(f"{_DEBUG}/idt", 0o400, _later("provoke", "show_idt")),
     Entry(f"{_DEBUG}/faults/nmi", 0o200, None, _later("provoke", "store_nmi")),
+    *(
+        Entry(
+            f"{_DEBUG}/net/{{interface}}/{name}",
+            0o600,
+            _later("ethtool", f"show_{name}"),
+            _later("ethtool", f"store_{name}"),
+        )
+        for name in ("channels", "coalesce", "ring", "rxfh")
+    ),
+    *(
+        Entry(f"{_DEBUG}/net/{{interface}}/{name}", 0o400, _later("ethtool", f"show_{name}"))
+        for name in ("driver", "features", "stats")
+    ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),

@@ -1,0 +1,97 @@
+"""Serve the settings that ethtool shows and changes: sys/kernel/debug/pseudokern/net/NAME.
+
+Linux has no files for them, but netlink and ioctl, which no file system hears of. What is read is
+a name and a value in each line; what is written are names and values, on one line or more, and
+all of them are taken or none. pseudokern ethtool is a thin reader and writer of these.
+"""
+
+import errno
+from collections.abc import Mapping
+
+from pseudokern.drivers.net_device import NetDevice
+from pseudokern.drivers.nic import Nic
+from pseudokern.machine.machine import Machine
+
+ON_OFF = {"on": 1, "off": 0}
+
+
+def _nic(device: NetDevice) -> Nic:
+    """EOPNOTSUPP: its driver knows nothing of this."""
+    if not isinstance(device, Nic):
+        raise OSError(errno.EOPNOTSUPP, f"{device.name}: {device.driver_name} has no such setting")
+    return device
+
+
+def show_driver(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.drvinfo())
+
+
+def show_ring(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.ring())
+
+
+def store_ring(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    _nic(device).ethtool.set_ring(_numbers(data, ("rx", "tx")))
+
+
+def show_channels(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.channels())
+
+
+def store_channels(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    names = ("rx", "tx", "other", "combined")
+    _nic(device).ethtool.set_channels(_numbers(data, names))
+
+
+def show_coalesce(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.coalescing())
+
+
+def store_coalesce(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    _nic(device).ethtool.set_coalescing(_numbers(data))
+
+
+def show_stats(machine: Machine, device: NetDevice) -> bytes:
+    machine.pc.fold_counts()
+    stats = _nic(device).ethtool.stats()
+    return "".join(f"{name}: {value}\n" for name, value in stats.items()).encode()
+
+
+def show_rxfh(_machine: Machine, device: NetDevice) -> bytes:
+    """rings, table, key. EOPNOTSUPP: the card has one queue, and no hash."""
+    nic = _nic(device)
+    rss = nic.ethtool.rss
+    table = ",".join(map(str, rss.table))
+    return _lines({"rings": nic.channels, "table": table, "key": rss.key.hex(":")})
+
+
+def store_rxfh(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    """`equal 4`, `equal 4 start 2`, `weight 1 3`, `default`, `hkey 6d:5a:...`."""
+    _nic(device).ethtool.set_rxfh(data.decode("latin-1").split())
+
+
+def show_features(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.features())
+
+
+def _lines(values: Mapping[str, object]) -> bytes:
+    return "".join(f"{name} {value}\n" for name, value in values.items()).encode()
+
+
+def _numbers(data: bytes, known: tuple[str, ...] = ()) -> dict[str, int]:
+    """EINVAL: these are no names with numbers, or not those that there are."""
+    words = data.decode("latin-1").split()
+    refused = OSError(errno.EINVAL, f"{' '.join(words)!r}: write names and numbers, like rx 512")
+    if not words or len(words) % 2:
+        raise refused
+    found = {}
+    for name, word in zip(words[::2], words[1::2], strict=True):
+        number = ON_OFF.get(word)
+        if number is None:
+            if not (word.isascii() and word.isdigit()) or int(word) >= 1 << 32:
+                raise refused
+            number = int(word)
+        if known and name not in known:
+            raise refused
+        found[name] = number
+    return found
