@@ -20,6 +20,7 @@ MS_PRIVATE = 0x4_0000
 PR_CAPBSET_DROP = 24
 CAP_SYS_PTRACE = 19
 CAP_SYS_ADMIN = 21
+CAP_SYS_RESOURCE = 24
 
 # A bind that is remounted keeps these, or the kernel refuses; statvfs() gives them the same bits.
 KEPT = MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -96,6 +97,9 @@ def forget_how_to_mount() -> None:
     they are in his user namespace. So this process leaves it. A namespace below gets the
     capabilities again, but there our mounts are locked.
 
+    CAP_SYS_RESOURCE is worth nothing there, and programs that see it believe that it is: those of
+    LTP report that they cannot be protected from the OOM killer, even so.
+
     NamespaceError  there cannot be another user namespace
     """
     try:
@@ -103,7 +107,7 @@ def forget_how_to_mount() -> None:
     except OSError as error:
         why = f"no user namespace for user {os.geteuid()}: {(error.strerror or str(error)).lower()}"
         raise NamespaceError(f"{why}; {_cure()}") from None
-    for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE):
+    for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE):
         if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             raise _error("prctl")
 
