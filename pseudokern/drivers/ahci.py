@@ -1,17 +1,26 @@
 """Be a SATA controller: one MSI for all its ports, or its INTx line.
 
 Follows drivers/ata/ahci.c.
+
+A load goes to one solid-state disk, at the first port: one queue, and 32 commands at a time.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Integer, Key, Rate
+from pseudokern.drivers.intx import IntxDevice, IntxSource
+from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, Rate
 from pseudokern.drivers.traffic import Target
+from pseudokern.irq.desc import IrqDesc
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
 
+if TYPE_CHECKING:
+    from pseudokern.drivers.block_drive import DriveLoad, QueuePlan
+
+NCQ_DEPTH = 32
 BLOCK_BIT = 1 << Softirq.BLOCK
 
 
@@ -22,9 +31,14 @@ class Ahci(IntxDevice):
         **PCI_KEYS,
         "ports": Key(Integer(1, 32), default=6, doc="SATA ports"),
         "rate": Key(Rate(), default=0, doc="completions a second"),
+        "read_time": Key(Duration(), default="120 us", doc="mean time of a read, under [[load]]"),
+        "write_time": Key(Duration(), default="60 us", doc="of a write, which goes to a cache"),
+        "channels": Key(Integer(1, 32), default=8, doc="commands that the disk serves at a time"),
     }
     IDENTITY: ClassVar = (0x8086, 0x2922, 0x010601)
     DRIVER: ClassVar = "ahci"
+
+    _interrupting: IrqDesc | IntxSource | None = None
 
     def probe(self) -> None:
         line, name = self.enable(), f"ahci[{self.function.bdf}]"
@@ -32,10 +46,52 @@ class Ahci(IntxDevice):
             desc = self.pc.pci.alloc_msi(self.function, 1)[0]
             self.request_irq(desc.irq, self.complete, name=name)
             event: Target = message_of(desc).trigger_now
+            self._interrupting = desc
         else:
-            event = self.fall_back_to_intx(line, name, self.complete).trigger
+            self._interrupting = self.fall_back_to_intx(line, name, self.complete)
+            event = self._interrupting.trigger
         self.traffic(self.options["rate"], [event])
 
     def complete(self) -> IrqReturn:
         self.kernel.this.softirq_pending |= BLOCK_BIT
         return IrqReturn.HANDLED
+
+    @cached_property
+    def io(self) -> "DriveLoad":
+        """The disk, as far as it does real I/O."""
+        from pseudokern.drivers.block_drive import DriveLoad  # few machines load their disks
+
+        return DriveLoad(self, self._plan_queues, NCQ_DEPTH)
+
+    @classmethod
+    def load_keys(cls) -> Mapping[str, Key]:
+        from pseudokern.drivers.io_load import IO_LOAD_KEYS
+
+        return IO_LOAD_KEYS
+
+    def set_load(self, options: Mapping[str, Any] | None) -> None:
+        self.io.set(options)
+
+    def show_load(self) -> str:
+        return self.io.show()
+
+    def show_results(self) -> str:
+        return self.io.show_results()
+
+    def release(self) -> None:
+        if "io" in vars(self):
+            self.io.remove()
+        self._interrupting = None
+        super().release()
+
+    def _plan_queues(self) -> "Sequence[QueuePlan]":
+        from pseudokern.drivers.block_drive import intx_plan, message_plan
+
+        possible = self.kernel.possible
+        match self._interrupting:
+            case IntxSource() as source:
+                return [intx_plan(possible, source)]
+            case None:
+                return []
+            case desc:
+                return [message_plan(possible, desc)]

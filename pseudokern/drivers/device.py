@@ -16,6 +16,7 @@ A driver declares the KEYS that a machine file may set, and what it does when it
             return IrqReturn.HANDLED
 """
 
+import errno
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -78,6 +79,23 @@ class Device(IrqCalls):
             self.kernel.log.printk(Level.ERR, f"{self.label}: {text}")
             self.release()
             raise
+
+    @classmethod
+    def load_keys(cls) -> Mapping[str, Key]:
+        """What a [[load]] table may say of such a device; nothing if it cannot be loaded."""
+        return {}
+
+    def set_load(self, _options: Mapping[str, Any] | None) -> None:
+        """Have so much to do from now on, or nothing with None. EINVAL: that makes no sense."""
+        raise OSError(errno.EOPNOTSUPP, f"{self.name} takes no load")
+
+    def show_load(self) -> str:
+        """What it has to do, as a line that set_load() would understand."""
+        return "off\n"
+
+    def show_results(self) -> str:
+        """What became of its load so far."""
+        return ""
 
     @property
     def label(self) -> str:

@@ -5,6 +5,7 @@ not this one, else make it let go of the line.
 """
 
 import errno
+from collections.abc import Callable
 
 from pseudokern.drivers.device import Irqf, IrqReturn, PciDevice
 from pseudokern.hw.line import IntxLine
@@ -34,6 +35,10 @@ class IntxSource:
 
     def connect(self, source: Source) -> None:
         source.trigger = self.trigger
+
+    def replace_handler(self, wrap: Callable[[Handler], Handler]) -> None:
+        """Have what wrap makes of the handler called from now on."""
+        self._handler = wrap(self._handler)
 
     def trigger(self, _now_ns: int) -> None:
         """An event of the device."""

@@ -1,23 +1,32 @@
 """Be an NVMe drive: an admin queue, and I/O queues whose interrupts the kernel spreads and keeps.
 
 Follows drivers/nvme/host/pci.c: one vector for the admin queue, then managed ones, one for each
-queue. A completion raises BLOCK.
+queue. Of its I/O queues the last nvme.poll_queues=N have none.
+
+A completion of the key `rate` has no request, and raises BLOCK. What a load makes it do is in
+block_drive.py.
 
 Without messages there is one I/O queue, and both share the INTx line.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Integer, Key, OneOrEach, Rate
+from pseudokern.drivers.intx import IntxDevice, IntxSource
+from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, OneOrEach, Rate
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pci import Spread
 
+if TYPE_CHECKING:
+    from pseudokern.drivers.block_drive import DriveLoad, QueuePlan
+
 MAX_QUEUES = 1024
+QUEUE_DEPTH = 1024  # io_queue_depth, one of which stays free: blk-mq sees 1023 tags
 BLOCK_BIT = 1 << Softirq.BLOCK
 
 
@@ -31,9 +40,14 @@ class Nvme(IntxDevice):
             doc="I/O queues; one for each CPU if left out",
         ),
         "rate": Key(OneOrEach(Rate()), per="queues", default=0, doc="completions per queue"),
+        "read_time": Key(Duration(), default="80 us", doc="mean time of a read, under [[load]]"),
+        "write_time": Key(Duration(), default="20 us", doc="of a write, which goes to a cache"),
+        "channels": Key(Integer(1, 4096), default=128, doc="commands that it serves at a time"),
     }  # fmt: skip
     IDENTITY: ClassVar = (0x144D, 0xA808, 0x010802)
     DRIVER: ClassVar = "nvme"
+
+    _interrupting: list[IrqDesc] | IntxSource | None = None  # of the I/O queues
 
     def probe(self) -> None:
         line = self.enable()
@@ -44,18 +58,66 @@ class Nvme(IntxDevice):
         for rate_hz, targets in by_rate.items():
             self.traffic(rate_hz, targets)
 
+    @property
+    def poll_queues(self) -> int:
+        """How many of the I/O queues have no interrupt: all but one at most."""
+        queues: int = self.options["queues"]
+        return min(self.pc.nvme_poll_queues, queues - 1)
+
+    @cached_property
+    def io(self) -> "DriveLoad":
+        """The drive, as far as it does real I/O."""
+        from pseudokern.drivers.block_drive import DriveLoad  # few machines load their drives
+
+        return DriveLoad(self, self._plan_queues, QUEUE_DEPTH - 1)
+
+    @classmethod
+    def load_keys(cls) -> Mapping[str, Key]:
+        from pseudokern.drivers.io_load import IO_LOAD_KEYS
+
+        return IO_LOAD_KEYS
+
+    def set_load(self, options: Mapping[str, Any] | None) -> None:
+        self.io.set(options)
+
+    def show_load(self) -> str:
+        return self.io.show()
+
+    def show_results(self) -> str:
+        return self.io.show_results()
+
+    def release(self) -> None:
+        if "io" in vars(self):
+            self.io.remove()
+        self._interrupting = None
+        super().release()
+
     def _request_messages(self) -> list[Target]:
-        """What a completion does, for each I/O queue."""
-        count = 1 + self.options["queues"]
+        """What a completion does, for each I/O queue that has an interrupt."""
+        count = 1 + self.options["queues"] - self.poll_queues
         descs = self.pc.pci.alloc_msix(self.function, count, Spread(pre=1))
         for number, desc in enumerate(descs):
             self.request_irq(desc.irq, self.complete, name=f"{self.name}q{number}")
+        self._interrupting = descs[1:]
         return [message_of(desc).trigger_now for desc in descs[1:]]
 
     def _share(self, line: IrqDesc | None) -> list[Target]:
         """The same on the INTx line."""
         self.fall_back_to_intx(line, f"{self.name}q0", self.complete)
-        return [self.fall_back_to_intx(line, f"{self.name}q1", self.complete).trigger]
+        self._interrupting = self.fall_back_to_intx(line, f"{self.name}q1", self.complete)
+        return [self._interrupting.trigger]
+
+    def _plan_queues(self) -> "Sequence[QueuePlan]":
+        """The I/O queues: those with interrupts have their CPUs, the others are spread alike."""
+        from pseudokern.drivers.block_drive import QueuePlan, intx_plan, message_plan
+
+        possible = self.kernel.possible
+        if isinstance(self._interrupting, IntxSource):
+            return [intx_plan(possible, self._interrupting)]
+        plans = [message_plan(desc.affinity, desc) for desc in self._interrupting or []]
+        if plans and self.poll_queues:
+            plans += [QueuePlan(cpus) for cpus in self.pc.pci.spread(self.poll_queues)]
+        return plans
 
     def complete(self) -> IrqReturn:
         self.kernel.this.softirq_pending |= BLOCK_BIT

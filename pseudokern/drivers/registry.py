@@ -14,13 +14,16 @@ PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
+    "block_drive",
     "bursts",
     "device",
     "dim",
     "intx",
+    "io_load",
     "irq_calls",
     "itr",
     "keys",
+    "load",
     "moderation",
     "net_device",
     "net_load",

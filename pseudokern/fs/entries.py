@@ -203,6 +203,7 @@ COLLECTIONS = {
     "{hardware queue}": Collection(
         _later("sys_nvme", "queue_names"), _later("sys_nvme", "find_queue")
     ),
+    "{loaded}": Collection(_later("load", "loaded_names"), _later("load", "find_loaded")),
     "{statistic}": Collection(
         _later("sys_net", "statistic_names"), _later("sys_net", "find_statistic")
     ),
@@ -469,10 +470,17 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),
     Entry(f"{_DEBUG}/klog", 0o400, debug.show_klog),
+    Entry(
+        f"{_DEBUG}/load/{{loaded}}",
+        0o600,
+        _later("load", "show_load"),
+        _later("load", "store_load"),
+    ),
     Entry(f"{_DEBUG}/losses", 0o400, debug.show_losses),
     Special(f"{_DEBUG}/modules/load", 0o200, _later("modules", "LoadFile")),
     Special(f"{_DEBUG}/modules/unload", 0o200, _later("modules", "UnloadFile")),
     Entry(f"{_DEBUG}/refused", 0o400, debug.show_refused),
+    Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
     Entry(f"{_DEBUG}/vcpu", 0o600, debug.show_vcpu, debug.store_vcpu),
 )

@@ -52,6 +52,7 @@ class Kernel:
     isolated_managed_irq  isolcpus=managed_irq: managed interrupts go elsewhere if they can
     nohz_full   nohz_full=: these CPUs do not tick while one program runs
     node_of     NUMA node of a CPU
+    share_cache  whether two CPUs are of one speed and have one last cache: cpus_share_cache()
     behaviour   in what this kernel differs from others
     release, hardware_name  what reports in the log call the kernel and the machine
     modules     names of the modules that are loaded
@@ -126,6 +127,7 @@ class Kernel:
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
+        self.share_cache: Callable[[CpuId, CpuId], bool] = lambda _one, _other: True
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
         self.softirqs = Softirqs(self, timeline, self.cpus, cost.softirq_ns)

@@ -136,6 +136,9 @@ class BootParameters(NamedTuple):
     watchdog_thresh_s: int = 10
     """watchdog_thresh=N: seconds to a hard lockup; a soft one takes twice as long."""
 
+    nvme_poll_queues: int = 0
+    """nvme.poll_queues=N: so many queues of each NVMe drive have no interrupt."""
+
     others: tuple[str, ...] = ()
     """Words for other parts of the kernel, or for init."""
 
@@ -242,7 +245,17 @@ def _read_late(
             return _isolcpus(parameters, value, topology)
         case "nohz_full":
             return _isolate(parameters, value, topology, frozenset({"nohz"}))
+        case "nvme.poll_queues":
+            return _nvme_poll_queues(parameters, value, topology)
     return parameters
+
+
+def _nvme_poll_queues(parameters: BootParameters, value: str, topology: Topology) -> BootParameters:
+    """A decimal number up to that of the possible CPUs; io_queue_count_set()."""
+    number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else -1
+    if not 0 <= number <= topology.nr_cpu_ids:
+        return _complain(parameters, f"nvme: `{value}' invalid for parameter `poll_queues'")
+    return parameters._replace(nvme_poll_queues=number)
 
 
 def _read_failure(parameters: BootParameters, name: str, value: str) -> BootParameters:

@@ -4,7 +4,7 @@
     [cpu]        what /proc/cpuinfo says
     [cache]      caches, and how many cores share them
     [cost]       how long each part of an interrupt takes
-    [load]       what ordinary programs do
+    [load]       what ordinary programs do; [[load]]: what a device has to do, see loads.py
     [affinity]   where interrupts go; [effective_affinity] which CPU that is: affinities.py
     [[device]]   one each: name, driver, and the keys of that driver
 
@@ -44,6 +44,7 @@ from pseudokern.machine.topology import ORDERS, Topology
 
 if TYPE_CHECKING:
     from pseudokern.machine.affinities import Affinities
+    from pseudokern.machine.loads import LoadDescription
 
 KERNELS = ("6.1", "6.12", "6.18")
 MOST_CPUS = 1024
@@ -139,6 +140,7 @@ class Description(NamedTuple):
     cache: Mapping[str, Any] | None
     cost: CostModel
     load: Load
+    loads: "tuple[LoadDescription, ...]"
     devices: tuple[DeviceDescription, ...]
     path: Path
 
@@ -190,9 +192,14 @@ def load(
     cpu = _read_table(source, _CPU, CPU_KEYS, limits)
     cache = _read_caches(source, shape, limits) if _CACHE.table in source.tables else None
     cost = _read_table(source, _COST, COST_KEYS, limits)
-    usage = _read_table(source, _LOAD, LOAD_KEYS, limits)
+    usage = _read_table(source, _LOAD, LOAD_KEYS, limits) if not _has_loads(source) else None
     affinities = _read_affinities(source, limits)
     devices = read_devices(source, limits, find_driver)
+    loads: tuple[LoadDescription, ...] = ()
+    if usage is None:
+        from pseudokern.machine.loads import read_loads  # most machines have none
+
+        usage, loads = read_loads(source, limits, devices, find_driver)
     source.raise_if_any()
     cmdline = f"{values['cmdline']} {overrides.cmdline}".strip()
     parameters = parse_cmdline(cmdline, board)
@@ -220,6 +227,7 @@ def load(
         cache=cache,
         cost=cost_model(cost),
         load=Load.from_table(usage),
+        loads=loads,
         devices=devices,
         path=source.path,
     )
@@ -261,6 +269,10 @@ def _read_affinities(source: Source, limits: Limits) -> "Affinities | None":
     from pseudokern.machine.affinities import read_affinities
 
     return read_affinities(source, limits)
+
+
+def _has_loads(source: Source) -> bool:
+    return isinstance(source.tables.get(_LOAD.table), list)
 
 
 def _report_unknown_tables(source: Source) -> None:

@@ -28,6 +28,8 @@ class DriverClass(Protocol):
     @property
     def KEYS(self) -> Mapping[str, Key]: ...
 
+    def load_keys(self) -> Mapping[str, Key]: ...
+
 
 FindDriver = Callable[[str, Path], DriverClass]
 """find_driver(name, base_dir); LookupError(what, hint) if there is no such driver."""

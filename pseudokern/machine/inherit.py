@@ -5,7 +5,7 @@
     cmdline = "threadirqs"
 
 Keys of tables replace the base's; a [[device]] of a name that the base has changes that device,
-any other is added behind.
+any other is added behind. So is a [[load]]; the base's [load] then is one of them.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,8 @@ def merge(base: Tables, own: Tables) -> tuple[dict[str, Any], dict[int, int]]:
     for name, values in own.items():
         if isinstance(values, dict) and isinstance(base.get(name), dict):
             merged[name] = {**base[name], **values}
+        elif name == "load" and name in base:
+            merged[name] = [*_several(base[name]), *_several(values)]
         elif name != "device":
             merged[name] = values
     devices = list(base.get("device", []))
@@ -37,3 +39,8 @@ def merge(base: Tables, own: Tables) -> tuple[dict[str, Any], dict[int, int]]:
     if devices:
         merged["device"] = devices
     return merged, places
+
+
+def _several(load: Any) -> list[Any]:
+    """[[load]] tables; [load] is one without a device."""
+    return load if isinstance(load, list) else [load]

@@ -62,6 +62,7 @@ class Machine:
             node_of=topology.node_of,
             behaviour=BEHAVIOURS[description.kernel],
         )
+        self.kernel.share_cache = self._share_cache
         self._print_banner()
         self.pc = Pc(
             self.kernel,
@@ -107,6 +108,12 @@ class Machine:
         cache_kb = description.cpu_model.cache_kb
         return Caches(description.cache, cache_kb, description.topology)
 
+    def _share_cache(self, one: CpuId, other: CpuId) -> bool:
+        """They have one last cache, and are of one speed."""
+        caches, topology = self.caches.of(one), self.description.topology
+        together = bool(caches) and bool(caches[-1].cpus >> other & 1)
+        return together and topology.is_efficient(one) == topology.is_efficient(other)
+
     @cached_property
     def watchdog(self) -> "Watchdog":
         """The lockup detectors. They begin to look when the machine has been up for a while."""
@@ -147,6 +154,10 @@ class Machine:
         self._probe(before_proc=False)
         for device in self.devices:
             self._open(device)
+        if self.description.loads:
+            from pseudokern.machine.loads import begin_loads  # most machines have none
+
+            begin_loads(self)
         self.test_lines = TestLines(self.pc, self.devices)
         load = self.description.load
         Programs(
@@ -184,6 +195,7 @@ class Machine:
         self.pc.entry.apic_debug = "apic=debug" in parameters.others
         irqs.nr_irqs = self.description.nr_irqs or irqs.nr_irqs
         self.pc.pci.has_messages = not parameters.nomsi
+        self.pc.nvme_poll_queues = parameters.nvme_poll_queues
         kernel = self.kernel
         kernel.isolated = parameters.isolated
         kernel.isolated_managed_irq = parameters.isolated_managed_irq

@@ -39,6 +39,7 @@ from pseudokern.x86.smp import Smp
 from pseudokern.x86.vector import VectorDomain
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.blk_mq import BlockLayer
     from pseudokern.kernel.ksoftirqd import Ksoftirqd
     from pseudokern.kernel.tasklet import Tasklet, Tasklets
     from pseudokern.kernel.workqueue import Workqueues
@@ -56,6 +57,7 @@ class Pc:
     pic   the 8259 pair; without has_pic it is not connected
     gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
+    nvme_poll_queues  nvme.poll_queues=
     domains  every controller's interrupts, stacked upon the CPUs' vectors
     """
 
@@ -105,6 +107,7 @@ class Pc:
         self._print_numbers()
         self.dmar = None if iommu is None else self._remap(iommu)
         self.gsis = self._lines(level_isa)
+        self.nvme_poll_queues = 0
         self.pci = PciBus(
             kernel, self.irqs, self.vectors, self.bus, self.gsis, self.domains, siblings_of
         )
@@ -120,6 +123,14 @@ class Pc:
             text = "ACPI: Skipping IOAPIC probe due to 'noapic' option."
             kernel.log.printk(Level.INFO, text)
         self._boot()
+
+    @cached_property
+    def block(self) -> "BlockLayer":
+        """What the disks share, once one of them has something to do."""
+        from pseudokern.kernel.blk_mq import BlockLayer
+
+        irqs = self.irqs
+        return BlockLayer(self.kernel, self.smp.call_function, lambda: irqs.force_irqthreads)
 
     @cached_property
     def ksoftirqd(self) -> "Ksoftirqd":

@@ -341,16 +341,16 @@ class PciBus:
     def _forget_domain(self, function: PciFunction) -> None:
         self._all_domains.remove(self._domains.pop(function.bdf))
 
-    def _affinities(self, count: int, spread: Spread) -> list[tuple[CpuMask, bool]]:
+    def spread(self, groups: int) -> list[CpuMask]:
+        """All possible CPUs in so many groups, as the kernel has them near to each other."""
         kernel = self._kernel
+        return group_cpus_evenly(
+            groups, kernel.possible, kernel.present, kernel.node_of, self._siblings_of
+        )
 
-        def group(groups: int) -> list[CpuMask]:
-            return group_cpus_evenly(
-                groups, kernel.possible, kernel.present, kernel.node_of, self._siblings_of
-            )
-
+    def _affinities(self, count: int, spread: Spread) -> list[tuple[CpuMask, bool]]:
         default = self._irqs.default_affinity
-        return create_affinity_masks(count, spread.pre, spread.post, default, group)
+        return create_affinity_masks(count, spread.pre, spread.post, default, self.spread)
 
 
 def _messages(function: PciFunction) -> list[Message]:

@@ -8,6 +8,7 @@ import pytest
 
 from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
+from pseudokern.drivers.io_load import IO_LOAD_KEYS
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
 from pseudokern.machine.affinities import AFFINITY_KEYS
@@ -29,6 +30,7 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[cache]`": CACHE_KEYS,
     "`[cost]`": COST_KEYS,
     "`[load]`": LOAD_KEYS,
+    "`[[load]]`": IO_LOAD_KEYS,
     "`[affinity]`": AFFINITY_KEYS,
     "`[[device]]`": DEVICE_KEYS,
     "Every PCI device": PCI_KEYS,

@@ -1,10 +1,8 @@
 """Devices plugged into a small PC, with options written as in a machine file."""
 
-from contextlib import suppress
-
 import pytest
 
-from pseudokern.drivers.keys import Limits, Problems
+from tests.drivers.plugging import built, plugged
 from tests.machine_parts import new_pc
 
 
@@ -21,32 +19,10 @@ def pc(cpus):
 @pytest.fixture
 def build(pc):
     """A device that is not plugged in yet: build(Nic, "eth0", queues=2, rate="1 kHz")."""
-
-    def build_device(driver, name, **written):
-        limits = Limits(cpus=pc.kernel.nr_cpu_ids, nodes=1, gsis=24)
-        written = {"bdf": "00:02.0", **written}
-        options = {}
-        for word, key in driver.KEYS.items():
-            if word in written:
-                options[word] = key.parse(written[word], limits, options)
-            else:
-                options[word] = key.parse_default(limits, options)
-            assert not isinstance(options[word], Problems), options[word]
-        return driver(pc, name, options)
-
-    return build_device
+    return lambda driver, name, **written: built(pc, driver, name, **written)
 
 
 @pytest.fixture
-def plug(build):
+def plug(pc):
     """The same, plugged in, probed and opened."""
-
-    def plug_device(driver, name, **written):
-        device = build(driver, name, **written)
-        device.plug()
-        with suppress(OSError):  # it is in the log
-            device.attach()
-        device.open()
-        return device
-
-    return plug_device
+    return lambda driver, name, **written: plugged(pc, driver, name, **written)

@@ -1,0 +1,57 @@
+"""Loads are begun, shown and ended by files, and the journal of refused writes says why not."""
+
+import errno
+
+import pytest
+
+from pseudokern.fs.attributes import Caller
+from pseudokern.fs.tree import Tree
+from pseudokern.machine.description import load
+from pseudokern.machine.machine import Machine
+
+ROOT = Caller(0, 0, 0)
+DEBUG = "/sys/kernel/debug/pseudokern"
+
+
+@pytest.fixture
+def tree():
+    return Tree(Machine(load("laptop"), 0))
+
+
+def read(tree, path):
+    file = tree.open(path, 0, ROOT)
+    try:
+        return file.read(65536, 0).decode()
+    finally:
+        file.release()
+
+
+def write(tree, path, text):
+    file = tree.open(path, 1, ROOT)
+    try:
+        file.write(text.encode(), 0)
+    finally:
+        file.release()
+
+
+def test_drives_are_there_to_be_loaded(tree):
+    names = [name for name, _ in tree.readdir(f"{DEBUG}/load")]
+    assert "nvme0" in names
+    assert "ttyS0" not in names
+    assert names == [name for name, _ in tree.readdir(f"{DEBUG}/results")]
+
+
+def test_load_is_begun_and_ended_by_its_file(tree):
+    path = f"{DEBUG}/load/nvme0"
+    assert read(tree, path) == "off\n"
+    write(tree, path, "depth=2 read=50%\n")
+    assert read(tree, path) == "depth=2 read=50% size=4KB\n"
+    assert "in_flight 8\n" in read(tree, f"{DEBUG}/results/nvme0")
+    write(tree, path, "off")
+    assert read(tree, path) == "off\n"
+
+
+def test_mistake_is_einval(tree):
+    with pytest.raises(OSError, match="depth") as error:
+        write(tree, f"{DEBUG}/load/nvme0", "depht=3")
+    assert error.value.errno == errno.EINVAL
