@@ -53,7 +53,7 @@ class Recorded(IntxDevice):
         "vectors": Key(
             ListOf(
                 TableOf(
-                    irq=Key(Integer(1, MOST_IRQS), required=True, doc="say irq = NUMBER"),
+                    irq=Key(Integer(1, MOST_IRQS)),
                     index=Key(Integer(0, MAX_ENTRIES - 1), required=True, doc="say index = NUMBER"),
                     name=Key(Text(), default=""),
                     rate=Key(Rate(), default=0),
@@ -86,7 +86,11 @@ class Recorded(IntxDevice):
 
     def _request_messages(self) -> None:
         vectors = self.options["vectors"]
-        places = [(Irq(vector["irq"]), vector["index"], vector["managed"]) for vector in vectors]
+        free = self.pc.irqs.free_range(len(vectors), self.function.first_irq)
+        places = [
+            (Irq(vector["irq"] or free + number), vector["index"], vector["managed"])
+            for number, vector in enumerate(vectors)
+        ]
         descs = self.pc.pci.alloc_at(self.function, self.options["messages"], places)
         for vector, desc in zip(vectors, descs, strict=True):
             if vector["name"]:

@@ -43,9 +43,10 @@ class Xhci(IntxDevice):
 
     @property
     def _bus_number(self) -> int:
-        functions = self.pc.pci.functions.values()
-        before = [f for f in functions if f.driver == self.DRIVER and f is not self.function]
-        return 1 + 2 * len(before)
+        # Here, because few machines are without messages, and every module costs time at boot.
+        from pseudokern.drivers.usb_hcd import next_bus
+
+        return next_bus(self)
 
 
 def _handle() -> IrqReturn:

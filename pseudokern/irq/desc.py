@@ -265,7 +265,7 @@ class IrqTable:
         affinities gives each its mask and whether it is managed; then the node is that of the
         mask's first CPU.
         """
-        start = self._free_range(count, first)
+        start = self.free_range(count, first)
         descs = []
         for offset in range(count):
             irq = Irq(start + offset)
@@ -339,7 +339,8 @@ class IrqTable:
         self.generation += 1
         return desc
 
-    def _free_range(self, count: int, first: int) -> int:
+    def free_range(self, count: int, first: int = 0) -> int:
+        """The lowest count consecutive numbers from first on that nobody has."""
         start = max(first or self.gsi_top, 1)  # a dynamic interrupt is never 0
         while taken := [n for n in range(start, start + count) if Irq(n) in self._descs]:
             start = taken[-1] + 1

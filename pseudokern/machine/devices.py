@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from pseudokern.drivers.keys import Gsi, Key, Limits, Name, Text, quoted
+from pseudokern.drivers.keys import Gsi, Key, Limits, Name, Text, did_you_mean, quoted
 from pseudokern.machine.source import Source, Spot, Table
 
 FIRST_FREE_SLOT = 2  # a Q35 board has its bridge and its graphics in the first two
@@ -19,6 +19,7 @@ DEVICE_KEYS: Mapping[str, Key] = {
     "driver": Key(
         Text(), required=True, doc='say who runs it, like driver = "pseudokern.drivers.nic"'
     ),
+    "before": Key(Text(), doc="the device that is probed after it, if not all above it"),
 }
 
 
@@ -67,7 +68,8 @@ def read_devices(
     """Every device that can be read; what is wrong with the others is reported to source."""
     entries = list(_entries(source, find_driver))
     slots = _free_slots(entries)
-    devices = []
+    devices: list[DeviceDescription] = []
+    moves: list[tuple[Spot, str, str]] = []
     uses: list[_LineUse] = []
     owners: dict[tuple[str, object], Spot] = {}
     for entry in entries:
@@ -82,6 +84,8 @@ def read_devices(
         for key in ("name", "bdf"):
             _report_taken(source, entry.spot, key, options.get(key), owners)
         uses += _line_uses(entry.spot, keys, options)
+        if before := options.pop("before", None):
+            moves.append((entry.spot, options.get("name", ""), before))
         devices.append(
             DeviceDescription(
                 name=options.pop("name", ""),
@@ -90,7 +94,24 @@ def read_devices(
             )
         )
     _report_line_conflicts(source, uses)
+    for spot, name, before in moves:
+        _move(source, spot, devices, name, before)
     return tuple(devices)
+
+
+def _move(
+    source: Source, spot: Spot, devices: list[DeviceDescription], name: str, before: str
+) -> None:
+    """Put a device in front of another, so that it is probed first."""
+    names = [device.name for device in devices]
+    if before == name or before not in names:
+        hint = did_you_mean(before, [known for known in names if known != name])
+        source.report(
+            spot, "before", f"before is {quoted(before)}, no other device", hint or "name another"
+        )
+        return
+    device = devices.pop(names.index(name))
+    devices.insert([other.name for other in devices].index(before), device)
 
 
 def _entries(source: Source, find_driver: FindDriver) -> Iterator[_Entry]:

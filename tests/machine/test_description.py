@@ -55,6 +55,19 @@ def test_device_options_are_what_its_driver_asked_for(read):
     assert eth0.options["handler"] == 2_000
 
 
+def test_device_is_probed_before_another_that_it_names(read):
+    second = CARD.replace("eth0", "eth1")
+    third = CARD.replace("eth0", "eth2") + 'before = "eth0"\n'
+    devices = read(FOUR_CPUS + CARD + second + third).devices
+    assert [device.name for device in devices] == ["eth2", "eth0", "eth1"]
+
+
+@pytest.mark.parametrize("other", ["eth9", "eth0"])
+def test_device_before_itself_or_nobody_is_a_mistake(complaints, other):
+    [said] = complaints(FOUR_CPUS + CARD + f'before = "{other}"\n')
+    assert f'device "eth0": before is "{other}", no other device; name another' in said
+
+
 def test_every_problem_is_told_with_file_line_and_hint(complaints):
     assert complaints(
         '[machine]\ncpus = 8\nhz = 50\nnode = 1\n\n[[device]]\nname = "eth0"\ndriver = "card"\n'

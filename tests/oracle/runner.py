@@ -101,7 +101,7 @@ def _as_recorded(
     scripts = [recordings.cases / f"{outcome.case}.sh"]
     outcomes: Iterable[Outcome | str] = ()
     if str(mount) in outcome.differences:
-        outcomes = _replay(machine, mount, recordings, scripts, options, inside=True)
+        outcomes = list(_replay(machine, mount, recordings, scripts, options, inside=True))
     elif before := RECORDED_AFTER.get((machine, outcome.case)):
         scripts.insert(0, recordings.cases / f"{before}.sh")
         with booted(machine) as other:
