@@ -67,7 +67,9 @@ class Caches:
             anywhere = Limits(cpus=1, nodes=1, gsis=0)
             table = {name: key.parse_default(anywhere, {}) for name, key in CACHE_KEYS.items()}
         l3_kb = cache_kb if table["l3"] is None else table["l3"]
-        l3_ways = table["l3_ways"] or next(ways for ways in _USUAL_WAYS if _fit(l3_kb, ways))
+        l3_ways = table["l3_ways"] or next(
+            ways for ways in _USUAL_WAYS if has_whole_sets(l3_kb, ways)
+        )
         whole = topology.all_cores
         last = CacheKind(3, "Unified", l3_kb, l3_ways, min(table["l3_cores"] or whole, whole))
         self._topology = topology
@@ -114,7 +116,7 @@ def check_caches(source: Source, spot: Spot, table: Table, topology: Topology) -
     """A cache has whole sets, and no more sharers than there are cores."""
     for name in ("l1d", "l1i", "l2", "l3"):
         size_kb, ways = table.get(name), table.get(f"{name}_ways")
-        if isinstance(size_kb, int) and isinstance(ways, int) and not _fit(size_kb, ways):
+        if isinstance(size_kb, int) and isinstance(ways, int) and not has_whole_sets(size_kb, ways):
             what = f"{name} of {size_kb} KB in {plural(ways, 'way')} has no whole number of sets"
             source.report(spot, name, what, "change the size or the ways")
     for name in ("l2_cores", "l3_cores"):
@@ -124,5 +126,6 @@ def check_caches(source: Source, spot: Spot, table: Table, topology: Topology) -
             source.report(spot, name, what, "leave it out")
 
 
-def _fit(size_kb: int, ways: int) -> bool:
+def has_whole_sets(size_kb: int, ways: int) -> bool:
+    """Can there be a cache of that size with so many ways?"""
     return size_kb * 1024 % (ways * LINE_BYTES) == 0

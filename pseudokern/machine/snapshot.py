@@ -20,6 +20,7 @@ from pseudokern.kernel.cpumask import (
 )
 from pseudokern.machine.description import ROW_LABELS
 from pseudokern.machine.snapshot_board import Board, cpu_table, read_board
+from pseudokern.machine.snapshot_caches import cache_table
 from pseudokern.machine.snapshot_devices import (
     FAULTS_OF_UNIT,
     REMAPPED,
@@ -80,6 +81,11 @@ class Snapshot:
         self.board: Board = read_board(recording, self.interrupts.cpus)
         self.rows = _all_rows(self.interrupts, recording)
         self.assumed = [*self.interrupts.assumed, *self.board.assumed]
+        self._caches = cache_table(recording, self.board)
+        if not self._caches:
+            self.assumed.append(
+                "caches: usual sizes; what /sys says of cpu0/cache was not recorded"
+            )
         if recording.fixed is None and self.masked:
             text = (
                 "managed: only the queues of NVMe drives; the modes of the files were not recorded"
@@ -128,6 +134,8 @@ class Snapshot:
         cpu = cpu_table(self.recording)
         if cpu:
             parts.append(toml_table("[cpu]", cpu))
+        if self._caches:
+            parts.append(toml_table("[cache]", self._caches))
         parts.append(toml_table("[load]", self._load_table()))
         parts += self._affinity_tables(learned)
         parts += [

@@ -122,10 +122,10 @@ def cpu_table(recording: Recording) -> dict[str, object]:
 
 
 def _list(recording: Recording, name: str) -> CpuMask:
-    return _parse(recording.get(f"{_CPU_DIRECTORY}/{name}"))
+    return parse_cpus(recording.get(f"{_CPU_DIRECTORY}/{name}"))
 
 
-def _parse(text: str) -> CpuMask:
+def parse_cpus(text: str) -> CpuMask:
     """A list of CPUs that can be simulated; nothing if it is not one."""
     if not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
         return 0
@@ -142,7 +142,7 @@ def _places(recording: Recording, count: int) -> dict[int, _Place]:
         directory = f"{_CPU_DIRECTORY}/cpu{cpu}/topology"
         socket = recording.get(f"{directory}/physical_package_id")
         core = recording.get(f"{directory}/core_id")
-        siblings = _parse(recording.get(f"{directory}/thread_siblings_list"))
+        siblings = parse_cpus(recording.get(f"{directory}/thread_siblings_list"))
         if socket.isdigit() and core.isdigit() and siblings >> cpu & 1:
             die = recording.get(f"{directory}/die_id")
             places[cpu] = _Place(int(socket), int(core), siblings, int(die) if die.isdigit() else 0)
@@ -242,7 +242,7 @@ def _nodes(recording: Recording, count: int, assumed: list[str]) -> tuple[int, d
         text = recording.get(f"{_NODE_DIRECTORY}/node{number}/cpulist")
         if f"{_NODE_DIRECTORY}/node{number}/cpulist" not in recording.files:
             break
-        masks[number] = _parse(text)
+        masks[number] = parse_cpus(text)
     if not masks:
         assumed.append("nodes: what /sys/devices/system/node says was not recorded")
         return 1, {}

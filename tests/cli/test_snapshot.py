@@ -148,7 +148,7 @@ def test_output_says_what_to_look_at_and_how_to_boot_it(pseudokern, tmp_path, mo
     made = pseudokern("snapshot", "report.txt", "-o", "theirs.toml")
 
     assert made.out == [
-        "theirs.toml: 4 CPUs, 35 rows; 5 assumed, 0 different: see its top",
+        "theirs.toml: 4 CPUs, 35 rows; 6 assumed, 0 different: see its top",
         "to boot it:  pseudokern boot ./theirs.toml",
     ]
 

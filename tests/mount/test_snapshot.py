@@ -33,3 +33,24 @@ def test_snapshot_of_a_mounted_machine_boots_into_its_rows_masks_and_topology(bo
     for name in ("cpu/online", "cpu/possible", "node/node1/cpulist", "cpu/cpu40/topology/core_id"):
         path = f"sys/devices/system/{name}"
         assert (copy / path).read_text() == (original / path).read_text()
+
+
+@pytest.mark.parametrize("machine", ["epyc-256", "hybrid-16", "offline-64", "q4"])
+def test_snapshot_of_a_mounted_machine_boots_into_its_caches(machine, boot, tmp_path):
+    original = boot(machine, "--clock", "step", at="original").directory
+    file = tmp_path / "copy.toml"
+    made = pseudokern(
+        "snapshot", "--proc", original / "proc", "--sys", original / "sys", "-o", file
+    )
+    assert made.returncode == 0, made.stderr
+
+    copy = boot(file, "--clock", "step", at="copy").directory
+
+    cpus = [path.parent.name for path in original.glob("sys/devices/system/cpu/cpu[0-9]*/cache")]
+    assert len(cpus) >= 4
+    for cpu in (cpus[0], cpus[len(cpus) // 3], cpus[-1]):
+        caches = f"sys/devices/system/cpu/{cpu}/cache"
+        names = [path.relative_to(original) for path in original.glob(f"{caches}/*/*")]
+        assert len(names) >= 40
+        for name in names:
+            assert (name, (copy / name).read_text()) == (name, (original / name).read_text())
