@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pseudokern.drivers.device import Device, IrqReturn
 from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.io_load import IoLoad, IoTotals, show_io_load
-from pseudokern.hw.completion_queue import CompletionQueue, Trigger
+from pseudokern.hw.completion_queue import Coalescing, CompletionQueue, Trigger
 from pseudokern.hw.flash import Flash
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc
@@ -57,7 +57,12 @@ class BlockDrive:
     """A drive of a device, with one disk and one load."""
 
     def __init__(
-        self, device: Device, plans: Sequence[QueuePlan], nr_requests: int, totals: IoTotals
+        self,
+        device: Device,
+        plans: Sequence[QueuePlan],
+        nr_requests: int,
+        totals: IoTotals,
+        coalescing: Coalescing | None,
     ) -> None:
         options, kernel = device.options, device.kernel
         self._device = device
@@ -71,7 +76,10 @@ class BlockDrive:
             kb_ns=KB_NS,
             finished=self._finished,
         )
-        self.completions = [CompletionQueue(plan.trigger) for plan in plans]
+        self.completions = [
+            CompletionQueue(kernel.timeline, plan.trigger, coalescing, number + 1)
+            for number, plan in enumerate(plans)
+        ]
         queues = [
             HardwareQueue(number, plan.cpus, is_polled=plan.trigger is None)
             for number, plan in enumerate(plans)
@@ -125,7 +133,7 @@ class BlockDrive:
     def _finished(self, request: Request) -> None:
         now_ns = self._kernel.timeline.now_ns
         completions = self.completions[request.queue.number]
-        completions.post(request, now_ns)
+        completions.post(request)
         if completions.is_polled:
             for found in completions.take():
                 self.disk.end(found, now_ns + self._kernel.cost.softirq_item_ns)
@@ -172,13 +180,18 @@ class DriveLoad:
     """
 
     def __init__(
-        self, device: Device, plan: Callable[[], Sequence[QueuePlan]], nr_requests: int
+        self,
+        device: Device,
+        plan: Callable[[], Sequence[QueuePlan]],
+        nr_requests: int,
+        coalescing: Coalescing | None = None,
     ) -> None:
         self.totals = IoTotals()
         self.drive: BlockDrive | None = None
         self._device = device
         self._plan = plan
         self._nr_requests = nr_requests
+        self._coalescing = coalescing
 
     def get(self) -> BlockDrive:
         """The drive; ENODEV: no driver has it."""
@@ -186,13 +199,20 @@ class DriveLoad:
             plans = self._plan()
             if not plans:
                 raise OSError(errno.ENODEV, f"{self._device.name} has no driver; bind it first")
-            self.drive = BlockDrive(self._device, plans, self._nr_requests, self.totals)
+            self.drive = BlockDrive(
+                self._device, plans, self._nr_requests, self.totals, self._coalescing
+            )
         return self.drive
 
     def remove(self) -> None:
         if self.drive is not None:
             self.drive.remove()
             self.drive = None
+
+    def coalescing_changed(self) -> None:
+        """The host has set other rules for interrupts."""
+        for completions in self.drive.completions if self.drive else []:
+            completions.changed()
 
     def set(self, options: Mapping[str, Any] | None) -> None:
         """Begin a load, or end it with None. EINVAL: neither depth nor rate, or both."""

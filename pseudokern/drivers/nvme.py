@@ -24,6 +24,7 @@ from pseudokern.x86.pci import Spread
 
 if TYPE_CHECKING:
     from pseudokern.drivers.block_drive import DriveLoad, QueuePlan
+    from pseudokern.hw.nvme_features import Features
 
 MAX_QUEUES = 1024
 QUEUE_DEPTH = 1024  # io_queue_depth, one of which stays free: blk-mq sees 1023 tags
@@ -69,7 +70,17 @@ class Nvme(IntxDevice):
         """The drive, as far as it does real I/O."""
         from pseudokern.drivers.block_drive import DriveLoad  # few machines load their drives
 
-        return DriveLoad(self, self._plan_queues, QUEUE_DEPTH - 1)
+        return DriveLoad(self, self._plan_queues, QUEUE_DEPTH - 1, self.features)
+
+    @cached_property
+    def features(self) -> "Features":
+        """What the host has set in the controller since the driver came."""
+        from pseudokern.hw.nvme_features import Features  # few machines ask for it
+
+        queues = self.options["queues"] if self.pc.pci.has_messages else 1
+        features = Features(queues, 1 + queues - self.poll_queues)
+        features.changed = self._features_changed
+        return features
 
     @classmethod
     def load_keys(cls) -> Mapping[str, Key]:
@@ -89,6 +100,8 @@ class Nvme(IntxDevice):
     def release(self) -> None:
         if "io" in vars(self):
             self.io.remove()
+        if "features" in vars(self):
+            self.features.reset()
         self._interrupting = None
         super().release()
 
@@ -106,6 +119,10 @@ class Nvme(IntxDevice):
         self.fall_back_to_intx(line, f"{self.name}q0", self.complete)
         self._interrupting = self.fall_back_to_intx(line, f"{self.name}q1", self.complete)
         return [self._interrupting.trigger]
+
+    def _features_changed(self) -> None:
+        if "io" in vars(self):
+            self.io.coalescing_changed()
 
     def _plan_queues(self) -> "Sequence[QueuePlan]":
         """The I/O queues: those with interrupts have their CPUs, the others are spread alike."""

@@ -480,6 +480,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Special(f"{_DEBUG}/modules/load", 0o200, _later("modules", "LoadFile")),
     Special(f"{_DEBUG}/modules/unload", 0o200, _later("modules", "UnloadFile")),
     Entry(f"{_DEBUG}/refused", 0o400, debug.show_refused),
+    Entry(
+        f"{_DEBUG}/nvme/{{controller}}/features",
+        0o600,
+        _later("nvme_features", "show_features"),
+        _later("nvme_features", "store_features"),
+    ),
     Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
     Entry(f"{_DEBUG}/vcpu", 0o600, debug.show_vcpu, debug.store_vcpu),

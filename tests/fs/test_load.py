@@ -1,4 +1,4 @@
-"""Loads are begun, shown and ended by files, and the journal of refused writes says why not."""
+"""Loads are begun, shown and ended by files, and features are set by one."""
 
 import errno
 
@@ -55,3 +55,36 @@ def test_mistake_is_einval(tree):
     with pytest.raises(OSError, match="depth") as error:
         write(tree, f"{DEBUG}/load/nvme0", "depht=3")
     assert error.value.errno == errno.EINVAL
+
+
+def test_feature_is_set_by_its_number(tree):
+    path = f"{DEBUG}/nvme/nvme0/features"
+    assert "0x08 0x00000000 0x00000000\n" in read(tree, path)
+    write(tree, path, "0x08 0x107")
+    write(tree, path, "9 0x10002")
+    assert "0x08 0x00000107 0x00000000\n" in read(tree, path)
+    nines = [line for line in read(tree, path).splitlines() if line.startswith("0x09")]
+    assert nines == [
+        "0x09 0x00010000 0x00010000",
+        "0x09 0x00000001 0x00000001",
+        "0x09 0x00010002 0x00000002",
+        "0x09 0x00000003 0x00000003",
+        "0x09 0x00000004 0x00000004",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0x08", errno.EINVAL),
+        ("0x08 many", errno.EINVAL),
+        ("0x08 0x100000000", errno.EINVAL),
+        ("0xc0 1", errno.EINVAL),
+        ("0x09 0x10009", errno.EINVAL),
+        ("0x07 3", errno.EBUSY),
+    ],
+)
+def test_feature_that_cannot_be_set_is_refused(tree, text, number):
+    with pytest.raises(OSError, match=r"\S") as error:
+        write(tree, f"{DEBUG}/nvme/nvme0/features", text)
+    assert error.value.errno == number
