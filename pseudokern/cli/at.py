@@ -1,5 +1,6 @@
 """Say where the machine is mounted: the option --at of every command that has to do with one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,18 @@ def at_option(meaning: str = "Where it is mounted.") -> Callable[[F], F]:
         show_default=True,
         help=meaning,
     )
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write text to a file of the machine; OSError is what the machine says of it.
+
+    Python's own files write again when they are closed, if the first time failed.
+    """
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, os.fsencode(text))
+    finally:
+        os.close(descriptor)
 
 
 def check_is_mounted(directory: Path) -> None:

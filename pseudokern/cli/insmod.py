@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pseudokern.cli.at import at_option, check_is_mounted
+from pseudokern.cli.at import at_option, check_is_mounted, write_once
 
 LOAD = Path("sys/kernel/debug/pseudokern/modules/load")
 
@@ -42,7 +42,7 @@ def command(file: Path, parameters: tuple[str, ...], directory: Path) -> None:
         raise click.ClickException(f"insmod: ERROR: could not load module {file}: {why}")
     words = [shlex.quote(word) for word in (str(file.resolve()), *parameters)]
     try:
-        (directory / LOAD).write_text(" ".join(words), encoding="utf-8", errors="surrogateescape")
+        write_once(directory / LOAD, " ".join(words))
     except OSError as error:
         number = error.errno or errno.EIO
         said = _MEANINGS.get(number, os.strerror(number))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pseudokern.cli.at import at_option, check_is_mounted
+from pseudokern.cli.at import at_option, check_is_mounted, write_once
 
 UNLOAD = Path("sys/kernel/debug/pseudokern/modules/unload")
 
@@ -26,7 +26,7 @@ def command(name: str, directory: Path) -> None:
     check_is_mounted(directory)
     module = Path(name).name.removesuffix(".py").replace("-", "_")
     try:
-        (directory / UNLOAD).write_text(module)
+        write_once(directory / UNLOAD, module)
     except OSError as error:
         raise click.ClickException(f"rmmod: ERROR: {_text(module, error)}") from None
 

@@ -13,7 +13,7 @@ Left out: registers, and the bytes at RIP. There are none.
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from traceback import extract_tb
+from traceback import extract_tb, walk_tb
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 from zlib import crc32
@@ -130,7 +130,7 @@ def oops(kernel: "Kernel", error: BaseException) -> None:
     kernel.this = levels(kernel, frame)[0]
     try:
         _tell_python(kernel, error)
-        report(kernel, fault, call_trace(frame, with_callee=True))
+        report(kernel, fault, call_trace(frame, with_callee=True, callers=_callers(error)))
         is_overflow = isinstance(error, RecursionError) and levels(kernel, frame)[1]
         # The overflow of a stack is handled like an NMI, so even a task's is in an interrupt.
         if is_overflow or (kernel.panic_on_oops and count & IN_INTERRUPT):
@@ -188,6 +188,12 @@ def _tell_python(kernel: "Kernel", error: BaseException) -> None:
     places = [f"{PurePath(step.filename).name}:{step.lineno} {step.name}" for step in steps[-3:]]
     text = f"python: {type(error).__name__}: {error}, at {' < '.join(reversed(places))}"
     kernel.log.printk(Level.ALERT, text)
+
+
+def _callers(error: BaseException) -> dict[FrameType, FrameType]:
+    """Who called whom on the way to it; a coroutine that has ended knows that no more."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return dict(zip(frames[1:], frames, strict=False))
 
 
 def _innermost(error: BaseException) -> FrameType | None:

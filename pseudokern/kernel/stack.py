@@ -8,10 +8,12 @@ no part of it. Offsets and sizes are made up, the same in every run.
 """
 
 import sys
-from types import FrameType
+from collections.abc import Mapping
+from types import FrameType, MappingProxyType
 from zlib import crc32
 
 ENTRY_PREFIX = "asm_"  # the assembly that the hardware enters
+NMI_ENTRY = "end_repeat_nmi"  # the same of an NMI
 
 # Where Linux has functions of that name; below come devices, above come files.
 _LAYERS = ("pseudokern.irq.", "pseudokern.kernel.", "pseudokern.x86.")
@@ -43,7 +45,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "asm_sysvec_apic_timer_interrupt",
     ),
     "Nmis._run": ("default_do_nmi",),
-    "Nmis.enter": ("exc_nmi", "asm_exc_nmi"),
+    "Nmis.enter": ("exc_nmi", NMI_ENTRY),
     "Smp._called": (
         "__flush_smp_call_function_queue",
         "__sysvec_call_function_single",
@@ -100,16 +102,25 @@ METHODS: dict[str, tuple[str, ...]] = {
     "warn": (),
 }
 
+_TICK = ("sysvec_apic_timer_interrupt", "asm_sysvec_apic_timer_interrupt")
+_DEVICE = ("common_interrupt", "asm_common_interrupt")
 
-def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False) -> list[str]:
+
+def call_trace(
+    innermost: FrameType | None = None,
+    *,
+    with_callee: bool = False,
+    callers: Mapping[FrameType, FrameType] = MappingProxyType({}),
+) -> list[str]:
     """name+offset/size of every function that is being called, the innermost first.
 
     innermost    where to begin, if not at the caller: what an exception has left
     with_callee  begin with the functions, of a driver mostly, that the kernel has called
+    callers      of frames that do not know it themselves
     """
     names: list[str] = []
     frame: FrameType | None = innermost or sys._getframe(1)
-    while frame is not None and not (names and names[-1].startswith(ENTRY_PREFIX)):
+    while frame is not None and not (names and names[-1].startswith((ENTRY_PREFIX, NMI_ENTRY))):
         module = frame.f_globals.get("__name__", "")
         if module.startswith(USERS_MODULES):
             names.append(f"{frame.f_code.co_name} [{module.removeprefix(USERS_MODULES)}]")
@@ -123,7 +134,9 @@ def call_trace(innermost: FrameType | None = None, *, with_callee: bool = False)
         else:
             with_callee = False
             names += [n for n in _names(frame.f_code.co_qualname) if names[-1:] != [n]]
-        frame = frame.f_back
+        frame = frame.f_back or callers.get(frame)
+    if names[-1:] == ["__irq_exit_rcu"]:  # of an interrupt that has returned here already
+        names += _TICK if "run_timer_softirq" in names else _DEVICE
     callees = ["", *names]
     return [symbol(name, callee) for name, callee in zip(names, callees, strict=False)]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pseudokern.kernel.context import this_cpu
 from pseudokern.kernel.printk import Level
-from pseudokern.kernel.stack import ENTRY_PREFIX, call_trace, symbol
+from pseudokern.kernel.stack import ENTRY_PREFIX, NMI_ENTRY, call_trace, symbol
 
 if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
@@ -106,11 +106,14 @@ def print_info(kernel: "Kernel") -> None:
 def print_trace(kernel: "Kernel", trace: list[str]) -> None:
     """show_trace_log_lvl(): what runs on the interrupt stack apart from what it interrupted."""
     _pr_warn(kernel, "Call Trace:")
+    on_nmi_stack: list[str] = []
     on_irq_stack: list[str] = []
-    if trace and trace[-1].startswith(ENTRY_PREFIX):
+    if trace and trace[-1].startswith(NMI_ENTRY):
+        on_nmi_stack, trace = trace, []
+    elif trace and trace[-1].startswith(ENTRY_PREFIX):
         *on_irq_stack, entry = trace
         trace = [entry]
-    for name, symbols in (("IRQ", on_irq_stack), ("TASK", trace)):
+    for name, symbols in (("NMI", on_nmi_stack), ("IRQ", on_irq_stack), ("TASK", trace)):
         if symbols:
             for line in (f"<{name}>", *symbols, f"</{name}>"):
                 _pr_warn(kernel, f" {line}")

@@ -212,6 +212,31 @@ def test_a_thread_that_raises_dies_with_an_oops(pc):
     assert worker.pid not in pc.irqs.kthreads.by_pid
 
 
+def test_the_oops_of_a_thread_shows_every_function_up_to_the_fork(pc):
+    async def outer():
+        await inner()
+
+    async def inner():
+        await sleep_ns(1000)
+        raise KeyError("ring")
+
+    pc.irqs.kthreads.create("worker", outer())
+    with pytest.raises(KeyError):
+        run_for(pc, MS)
+    log = log_of(pc)
+    begin = log.index("Call Trace:")
+    shown = [line.split("+")[0] for line in log[begin + 1 : begin + 7]]
+    assert shown == [
+        " <TASK>",
+        " outer",
+        " kthread",
+        " ret_from_fork",
+        " ret_from_fork_asm",
+        " </TASK>",
+    ]
+    assert any(line.startswith("RIP: 0010:inner+") for line in log)
+
+
 # -- stacks -----------------------------------------------------------------------------------
 
 

@@ -390,6 +390,14 @@ def test_sleeping_in_a_timer_callback_is_refused_in_the_kernels_words(lab, sleep
     log = lab.log()
     begin = log.index("BUG: scheduling while atomic: swapper/0/0/0x00000101")
     assert log[begin + 1] == "Modules linked in: example(O)"
+    shown = [line.split("+")[0] for line in log[begin:]]
+    assert shown[-6:-1] == [
+        " sysvec_apic_timer_interrupt",
+        " </IRQ>",
+        " <TASK>",
+        " asm_sysvec_apic_timer_interrupt",
+        " </TASK>",
+    ]
     assert log[-1] == "example: went on"
 
 

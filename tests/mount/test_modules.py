@@ -56,6 +56,17 @@ def test_refusals_are_those_of_insmod_and_rmmod(laptop, at, tmp_path):
     at("rmmod", "heartbeat.py")
 
 
+def test_init_that_raises_is_called_once(at, tmp_path):
+    angry = tmp_path / "angry.py"
+    angry.write_text(
+        "from pseudokern.module import Module\n"
+        "class Angry(Module):\n"
+        "    def init(self): raise RuntimeError('no')\n"
+    )
+    assert at("insmod", angry).returncode == 1
+    assert at("dmesg").stdout.count("angry: init() failed with error -14") == 1
+
+
 def test_path_with_blanks_and_a_value_with_blanks_arrive_whole(laptop, at, tmp_path):
     file = tmp_path / "with blanks" / "speaker.py"
     file.parent.mkdir()

@@ -162,6 +162,15 @@ def test_the_board_s_errors_are_told_of_and_cleared(pc, nmis, reason, text):
     assert nmis.reason == 0
 
 
+def test_what_an_nmi_prints_shows_the_stack_of_nmis(pc, nmis):
+    nmis.reason = REASON_IOCHK
+    pc.cpus[0].nmi()
+    shown = [line.split("+")[0] for line in log_of(pc)]
+    begin, end = shown.index(" <NMI>"), shown.index(" </NMI>")
+    assert shown[begin:end][-2:] == [" exc_nmi", " end_repeat_nmi"]
+    assert " <IRQ>" not in shown
+
+
 @pytest.mark.parametrize(
     ("setting", "reason", "text"),
     [
