@@ -17,8 +17,9 @@ _MEANINGS = {
     errno.ENOEXEC: "Invalid module format",
     errno.EINVAL: "Invalid parameters",
     errno.EFAULT: "init() raised an exception",
+    errno.EIO: "the kernel has panicked",
 }
-_TOLD_IN_LOG = {errno.ENOEXEC, errno.EINVAL, errno.EFAULT}
+_TOLD_IN_LOG = {errno.ENOEXEC, errno.EINVAL, errno.EFAULT, errno.EIO}
 
 
 @click.command("insmod")

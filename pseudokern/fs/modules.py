@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pseudokern.fs.debug import written_when_done
 from pseudokern.fs.open_file import OpenFile, Opening
+from pseudokern.kernel.panic import KernelPanicError
 from pseudokern.machine.machine import Machine
 from pseudokern.module.parameters import Parameter
 from pseudokern.module.table import OUT_OF_TREE, Loaded
@@ -39,7 +40,10 @@ class _CommandFile(OpenFile):
             raise OSError(errno.EINVAL, f"modules: {text!r}: {error}") from None
         if not words:
             raise OSError(errno.EINVAL, "modules: nothing was named")
-        begun = self._act(words)
+        try:
+            begun = self._act(words)
+        except KernelPanicError as panic:  # insmod was in the kernel, and never comes back
+            raise OSError(errno.EIO, f"modules: the kernel has panicked: {panic}") from None
         return len(data) if begun is None else written_when_done(begun, len(data))
 
     def _act(self, words: list[str]) -> Completion | None:

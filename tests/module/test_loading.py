@@ -103,6 +103,13 @@ def test_init_that_raises_gives_an_oops_and_can_be_tried_again(lab):
     assert len(lab.modules()) == 1
 
 
+def test_init_that_ends_the_machine_has_not_loaded_the_module(lab):
+    lab.machine.kernel.panic_on_oops = 1
+    refused = lab.refused(lab.insmod, "def init(self): raise RuntimeError('no')")
+    assert refused == errno.EIO
+    assert "Kernel panic - not syncing: Fatal exception" in lab.log()
+
+
 def test_oops_in_init_shows_the_way_from_the_system_call(lab):
     lab.refused(lab.insmod, "def init(self): self.deeper()\ndef deeper(self): return 1 // 0")
     log = lab.log()
