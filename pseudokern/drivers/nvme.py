@@ -18,6 +18,7 @@ from pseudokern.drivers.intx import IntxDevice, IntxSource
 from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, OneOrEach, Rate
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.desc import IrqDesc
+from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pci import Spread
@@ -124,17 +125,31 @@ class Nvme(IntxDevice):
         if "io" in vars(self):
             self.io.coalescing_changed()
 
+    def queue_cpus(self) -> list[CpuMask]:
+        """The CPUs of each I/O queue: those of its interrupt; poll queues are spread alike."""
+        match self._interrupting:
+            case None:
+                return []
+            case IntxSource():
+                return [self.kernel.possible]
+            case descs:
+                polled = self.pc.pci.spread(self.poll_queues) if self.has_poll_queues else []
+                return [desc.affinity for desc in descs] + polled
+
+    @property
+    def has_poll_queues(self) -> bool:
+        """Without messages there is no room for them."""
+        return isinstance(self._interrupting, list) and self.poll_queues > 0
+
     def _plan_queues(self) -> "Sequence[QueuePlan]":
-        """The I/O queues: those with interrupts have their CPUs, the others are spread alike."""
         from pseudokern.drivers.block_drive import QueuePlan, intx_plan, message_plan
 
-        possible = self.kernel.possible
+        masks = self.queue_cpus()
         if isinstance(self._interrupting, IntxSource):
-            return [intx_plan(possible, self._interrupting)]
-        plans = [message_plan(desc.affinity, desc) for desc in self._interrupting or []]
-        if plans and self.poll_queues:
-            plans += [QueuePlan(cpus) for cpus in self.pc.pci.spread(self.poll_queues)]
-        return plans
+            return [intx_plan(masks[0], self._interrupting)]
+        descs = self._interrupting or []
+        plans = [message_plan(cpus, desc) for cpus, desc in zip(masks, descs, strict=False)]
+        return plans + [QueuePlan(cpus) for cpus in masks[len(descs) :]]
 
     def complete(self) -> IrqReturn:
         self.kernel.this.softirq_pending |= BLOCK_BIT

@@ -262,6 +262,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry("proc/net/dev", 0o444, _later("sys_net", "show_dev")),
     Entry("proc/net/softnet_stat", 0o444, _later("sys_net", "show_softnet_stat")),
     Entry("proc/cpuinfo", 0o444, records_cpuinfo),
+    Entry("proc/diskstats", 0o444, _later("block", "show_diskstats")),
     Entry("proc/uptime", 0o444, show_uptime),
     Entry("proc/loadavg", 0o444, _later("loadavg", "show_loadavg")),
     Entry("proc/cmdline", 0o444, lambda machine: f"{machine.description.cmdline}\n".encode()),
@@ -407,6 +408,35 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Link(f"{_NVME}/device", _later("sys_nvme", "link_to_function")),
     Link(f"{_DISK}/device", _later("sys_nvme", "link_to_own_controller")),
     Entry(f"{_DISK}/mq/{{hardware queue}}/cpu_list", 0o444, _later("sys_nvme", "show_cpu_list")),
+    Entry(f"{_DISK}/mq/{{hardware queue}}/nr_tags", 0o444, _later("block", "show_nr_tags")),
+    Entry(
+        f"{_DISK}/mq/{{hardware queue}}/nr_reserved_tags",
+        0o444,
+        _later("block", "show_nr_reserved_tags"),
+    ),
+    *(
+        Entry(f"{_DISK}/{name}", 0o444, _later("block", f"show_{name}"))
+        for name in ("dev", "inflight", "stat")
+    ),
+    *(
+        Entry(f"{_DISK}/queue/{name}", 0o444, _later("block", f"show_{name}"))
+        for name in (
+            "hw_sector_size",
+            "io_poll_delay",
+            "logical_block_size",
+            "physical_block_size",
+            "rotational",
+        )
+    ),
+    *(
+        Entry(
+            f"{_DISK}/queue/{name}",
+            0o644,
+            _later("block", f"show_{name}"),
+            _later("block", f"store_{name}"),
+        )
+        for name in ("io_poll", "nr_requests", "rq_affinity", "scheduler")
+    ),
     Link("sys/class/nvme/{controller}", _later("sys_nvme", "link_to_controller")),
     Link("sys/class/block/{disk}", _later("sys_nvme", "link_from_class_to_disk")),
     Link("sys/block/{disk}", _later("sys_nvme", "link_to_disk")),

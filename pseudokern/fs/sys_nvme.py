@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pseudokern.drivers.nvme import Nvme
 from pseudokern.fs.sys_pci import root_of
 from pseudokern.hw.pci import PciFunction
-from pseudokern.irq.desc import Irq
 from pseudokern.kernel.cpumask import cpus_of
 from pseudokern.machine.machine import Machine
 
@@ -75,9 +74,13 @@ def _shows(value: Callable[[PciFunction], object]) -> _Show:
 
 show_address = _shows(lambda function: function.bdf)
 show_numa_node = _shows(lambda function: function.node)
-show_queue_count = _shows(lambda function: max(2, len(function.irqs)))
 show_state = _shows(lambda _function: "live")
 show_transport = _shows(lambda _function: "pcie")
+
+
+def show_queue_count(_machine: Machine, _root: str, _function: PciFunction, device: Nvme) -> bytes:
+    """All queues, with the admin queue."""
+    return b"%d\n" % (1 + len(device.queue_cpus()))
 
 
 def own_disk_names(
@@ -99,10 +102,10 @@ def link_to_own_controller(
 
 
 def queue_names(
-    _machine: Machine, _root: str, function: PciFunction, _device: Nvme, _disk: str
+    _machine: Machine, _root: str, _function: PciFunction, device: Nvme, _disk: str
 ) -> list[str]:
-    """The hardware queues: all interrupts but the first, which is that of the admin queue."""
-    return [str(number) for number in range(max(1, len(function.irqs) - 1))]
+    """The hardware queues: those with an interrupt, then those that are polled."""
+    return [str(number) for number in range(len(device.queue_cpus()))]
 
 
 def find_queue(
@@ -113,11 +116,9 @@ def find_queue(
 
 
 def show_cpu_list(
-    machine: Machine, _root: str, function: PciFunction, _device: Nvme, _disk: str, queue: int
+    _machine: Machine, _root: str, _function: PciFunction, device: Nvme, _disk: str, queue: int
 ) -> bytes:
-    irqs = sorted(function.irqs)[1:]
-    cpus = machine.irqs[Irq(irqs[queue])].affinity if irqs else machine.kernel.possible
-    return (", ".join(map(str, cpus_of(cpus))) + "\n").encode()
+    return (", ".join(map(str, cpus_of(device.queue_cpus()[queue]))) + "\n").encode()
 
 
 def _controllers(machine: Machine) -> Iterator[Nvme]:

@@ -127,7 +127,7 @@ class Disk:
     """A disk with its queues; struct request_queue and struct gendisk.
 
     queues        those with an interrupt first, then those that are polled
-    nr_requests   tags of each queue
+    nr_requests   tags of each queue that may be used; most_requests: that there are
     rq_affinity   0: end where the interrupt is; 1: on the sender's group; 2: on the sender itself
     """
 
@@ -197,6 +197,13 @@ class Disk:
         self._release(request.queue)
         request.on_end(request, at_ns)
 
+    def set_nr_requests(self, number: int) -> None:
+        """Let each queue have so many tags; blk_mq_update_nr_requests()."""
+        self.nr_requests = number
+        for queue in self.queues:
+            while queue.waiting and queue.busy < number:
+                self._start(queue.waiting.popleft())
+
     def abandon(self) -> list[Request]:
         """The drive is gone; what was asked of it and is not over, which never will be."""
         left = [request for queue in self.queues for request in queue.waiting]
@@ -228,7 +235,7 @@ class Disk:
 
     def _release(self, queue: HardwareQueue) -> None:
         queue.busy -= 1
-        if queue.waiting and queue.busy < self.nr_requests:
+        while queue.waiting and queue.busy < self.nr_requests:
             self._start(queue.waiting.popleft())
 
     def _is_at_home(self, request: Request) -> bool:
