@@ -374,6 +374,8 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PCI}/subsystem_device", 0o444, sys_pci.show_subsystem_device),
     Entry(f"{_PCI}/revision", 0o444, sys_pci.show_revision),
     Entry(f"{_PCI}/enable", 0o644, sys_pci.show_enable),
+    Special(f"{_PCI}/config", 0o444, _later("sys_pci_config", "ConfigFile")),
+    Entry(f"{_PCI}/resource", 0o444, _later("sys_pci_config", "show_resource")),
     Entry(f"{_PCI}/modalias", 0o444, sys_pci.show_modalias),
     Link(f"{_PCI}/subsystem", sys_pci.link_to_bus),
     Entry(f"{_PCI}/msi_bus", 0o644, sys_pci.show_msi_bus),

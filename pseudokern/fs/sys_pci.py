@@ -37,11 +37,11 @@ def show_device(_machine: Machine, _root: str, function: PciFunction) -> bytes:
 
 
 def show_subsystem_vendor(_machine: Machine, _root: str, function: PciFunction) -> bytes:
-    return b"0x%04x\n" % _subsystem(function)[0]
+    return b"0x%04x\n" % subsystem(function)[0]
 
 
 def show_subsystem_device(_machine: Machine, _root: str, function: PciFunction) -> bytes:
-    return b"0x%04x\n" % _subsystem(function)[1]
+    return b"0x%04x\n" % subsystem(function)[1]
 
 
 def show_revision(_machine: Machine, _root: str, function: PciFunction) -> bytes:
@@ -55,7 +55,7 @@ def show_enable(_machine: Machine, _root: str, function: PciFunction) -> bytes:
 
 def show_modalias(_machine: Machine, _root: str, function: PciFunction) -> bytes:
     """What udev finds a driver by."""
-    vendor, device = _subsystem(function)
+    vendor, device = subsystem(function)
     base, sub, interface = function.pci_class.to_bytes(3, "big")
     return (
         f"pci:v{function.vendor:08X}d{function.device:08X}sv{vendor:08X}sd{device:08X}"
@@ -67,7 +67,8 @@ def link_to_bus(_machine: Machine, _root: str, _function: PciFunction) -> str:
     return "../../../bus/pci"
 
 
-def _subsystem(function: PciFunction) -> tuple[int, int]:
+def subsystem(function: PciFunction) -> tuple[int, int]:
+    """Vendor and device of the card; those of the chip if nobody said otherwise."""
     vendor, device = function.subsystem
     return (
         function.vendor if vendor is None else vendor,

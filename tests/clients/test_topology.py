@@ -41,6 +41,19 @@ def test_numactl_shows_the_nodes_with_their_memory_and_distances(inside):
     assert lines[-3:] == ["node   0   1", "  0:  10  21", "  1:  21  10"]
 
 
+@pytest.mark.clients(lspci="pciutils")
+def test_lspci_shows_the_functions_their_drivers_and_nodes_and_their_messages(inside):
+    said = inside("lspci -D -vv")
+    functions = dict(re.findall(r"^([0-9a-f:.]{12}) (.*(?:\n\t.*)*)", said.stdout, re.MULTILINE))
+    card = functions["0000:17:00.0"]
+    assert card.startswith("Ethernet controller")
+    assert "NUMA node: 0\n" in card
+    assert "MSI-X: Enable+ Count=17 Masked-" in card
+    assert "Kernel driver in use: ice" in card
+    assert "MSI: Enable+ Count=1/1 Maskable+ 64bit+" in functions["0000:00:17.0"]
+    assert "MSI-X: Enable+ Count=33 Masked-" in functions["0000:ca:00.0"]
+
+
 @pytest.mark.clients(vmstat="procps")
 @pytest.mark.slow
 def test_vmstat_sees_new_counts_in_the_file_that_it_keeps_open(inside):

@@ -21,7 +21,8 @@ RECORDED = (
 
 
 UNREAD = re.compile(
-    r"/(cache|cpufreq|thermal_throttle|power|queues)/|/topology/(?!core_id|die_id|phys|thread)"
+    r"(?<!/cpu0)/cache/|/(cpufreq|thermal_throttle|power|queues)/|/(config|resource)$"
+    r"|/topology/(?!core_id|die_id|phys|thread)"
 )
 
 
