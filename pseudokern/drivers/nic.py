@@ -42,6 +42,7 @@ from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic_ethtool import NicEthtool
+    from pseudokern.drivers.nic_napi import NicNapi
 
 MAX_QUEUES = 256
 RING = 512  # buffers, if the driver's default is not known
@@ -161,6 +162,13 @@ class Nic(NetDevice):
 
         return NicEthtool(self)
 
+    @cached_property
+    def napi(self) -> "NicNapi":
+        """How its queues are polled; few cards are tuned."""
+        from pseudokern.drivers.nic_napi import NicNapi
+
+        return NicNapi(self)
+
     @property
     def style(self) -> Style:
         return STYLES[self.options["style"]]
@@ -276,6 +284,8 @@ class Nic(NetDevice):
         self._hint()
         if not self._vectors:
             self._request_line()
+        if "napi" in self.__dict__:
+            self.napi.apply()
 
     def _request_line(self) -> None:
         cost_ns = self.options["handler"]

@@ -28,6 +28,7 @@ _NOT_DRIVERS = {
     "net_device",
     "net_load",
     "nic_ethtool",
+    "nic_napi",
     "nic_styles",
     "programs",
     "registry",

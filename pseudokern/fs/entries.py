@@ -403,6 +403,16 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         for name in ("address", "broadcast", "carrier", "ifindex", "type")
     ),
     Entry(f"{_NET}/mtu", 0o644, _later("sys_net", "show_mtu"), _later("sys_net", "store_mtu")),
+    *(
+        Entry(
+            f"{_NET}/{name}",
+            0o644,
+            _later("sys_net", f"show_{name}"),
+            _later("sys_net", f"store_{name}"),
+            _later("sys_net", "has_queues"),
+        )
+        for name in ("gro_flush_timeout", "napi_defer_hard_irqs", "threaded")
+    ),
     Entry(f"{_NET}/statistics/{{statistic}}", 0o444, _later("sys_net", "show_statistic")),
     Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),
     Folder(f"{_PCI}/nvme", 0o755, _later("sys_nvme", "has_controller")),

@@ -7,6 +7,7 @@ that direction stand at 0. There is no lo.
 import errno
 
 from pseudokern.drivers.net_device import NetDevice
+from pseudokern.drivers.nic import Nic
 from pseudokern.fs.sys_drivers import find_interface, interface_names
 from pseudokern.fs.sysctl_kernel import parse_int
 from pseudokern.hw.pci import PciFunction
@@ -15,6 +16,7 @@ from pseudokern.kernel.percpu import UINT_RANGE
 from pseudokern.machine.machine import Machine
 
 ARPHRD_ETHER = 1
+ULONG_MAX = 2**64 - 1
 MIN_MTU, MAX_MTU = 68, 9216
 
 STATISTICS = (
@@ -118,6 +120,53 @@ def store_mtu(
 
 def show_type(*_found: object) -> bytes:
     return b"%d\n" % ARPHRD_ETHER
+
+
+def has_queues(_machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bool:
+    return isinstance(device, Nic)
+
+
+def show_gro_flush_timeout(
+    _machine: Machine, _root: str, _function: PciFunction, nic: Nic
+) -> bytes:
+    return b"%d\n" % nic.napi.gro_flush_timeout_ns
+
+
+def store_gro_flush_timeout(
+    _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
+) -> None:
+    """Nanoseconds. EINVAL: that is no number."""
+    nic.napi.gro_flush_timeout_ns = parse_int(data, f"{nic.name}/gro_flush_timeout", 0, ULONG_MAX)
+    nic.napi.apply()
+
+
+def show_napi_defer_hard_irqs(
+    _machine: Machine, _root: str, _function: PciFunction, nic: Nic
+) -> bytes:
+    return b"%d\n" % nic.napi.defer_hard_irqs
+
+
+def store_napi_defer_hard_irqs(
+    _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
+) -> None:
+    """EINVAL: that is no number. ERANGE: it is more than an int holds."""
+    polls = parse_int(data, f"{nic.name}/napi_defer_hard_irqs", 0, UINT_RANGE - 1)
+    if polls >= UINT_RANGE // 2:
+        raise OSError(errno.ERANGE, f"{nic.name}/napi_defer_hard_irqs: {polls}")
+    nic.napi.defer_hard_irqs = polls
+    nic.napi.apply()
+
+
+def show_threaded(_machine: Machine, _root: str, _function: PciFunction, nic: Nic) -> bytes:
+    return b"%d\n" % nic.napi.threaded
+
+
+def store_threaded(
+    _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
+) -> None:
+    """1: have threads napi/NAME-ID poll its queues. EINVAL: neither 0 nor 1."""
+    nic.napi.threaded = bool(parse_int(data, f"{nic.name}/threaded", 0, 1))
+    nic.napi.apply()
 
 
 def _ifindex(machine: Machine, device: NetDevice) -> int:

@@ -70,6 +70,7 @@ class Kernel:
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     hogs        the threads that compute without sleeping, by CPU
+    napi_ids    how many queues have got a number
     occupy      keeps a CPU busy, for ns more, with interrupts off
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
     set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
@@ -130,6 +131,7 @@ class Kernel:
         self.share_cache: Callable[[CpuId, CpuId], bool] = lambda _one, _other: True
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
+        self.napi_ids = 0
         self.softirqs = Softirqs(self, timeline, self.cpus, cost.softirq_ns)
         self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)

@@ -55,3 +55,19 @@ def test_interface_that_is_down_does_not_know_its_carrier(laptop):
     laptop.write(f"{eth0(laptop)}/flags", "0x1002")
     with pytest.raises(OSError, match="eth0 is down"):
         number(laptop, "carrier")
+
+
+def test_napi_is_tuned_by_files_of_the_interface(laptop):
+    for name, text in (("gro_flush_timeout", "20000"), ("napi_defer_hard_irqs", "2")):
+        assert number(laptop, name) == 0
+        laptop.write(f"{eth0(laptop)}/{name}", f"{text}\n")
+        assert number(laptop, name) == int(text)
+    with pytest.raises(OSError, match="napi_defer_hard_irqs"):
+        laptop.write(f"{eth0(laptop)}/napi_defer_hard_irqs", "2147483648\n")
+    with pytest.raises(OSError, match="threaded"):
+        laptop.write(f"{eth0(laptop)}/threaded", "2\n")
+    laptop.write(f"{eth0(laptop)}/threaded", "1\n")
+    assert number(laptop, "threaded") == 1
+    before = number(laptop, "statistics/rx_packets")
+    laptop.run_for(100_000_000)
+    assert number(laptop, "statistics/rx_packets") > before + 50

@@ -1,0 +1,92 @@
+"""Tune the NAPI of one card: interrupts that stay off, and polls in threads.
+
+Follows net/core/dev.c: dev_set_threaded(), napi_threaded_poll(), and net-sysfs.c for what may be
+written. Threads are made when they are first asked for, and wait when they are not any more.
+"""
+
+from typing import TYPE_CHECKING
+
+from pseudokern.irq.flags import IrqReturn
+from pseudokern.irq.napi_handler import NapiHandler
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.kthread import Compute, KEvent, KThreads, sleep_ns
+from pseudokern.kernel.napi import NAPI_WEIGHT
+from pseudokern.kernel.napi_tuned import TunedNetRx, tuned_net_rx
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic, RxQueue
+
+MIN_NAPI_ID = 8193  # NR_CPUS of the usual configuration, and one
+
+
+class ThreadedHandler:
+    """The handler of a queue that a thread polls. napi_id: as in the name of the thread."""
+
+    def __init__(self, threads: KThreads, name: str, napi_id: int, queue: "RxQueue") -> None:
+        self.queue = queue
+        self._kernel: Kernel = threads.kernel
+        self._event = KEvent()
+        threads.create(f"napi/{name}-{napi_id}", self._main())
+
+    def __call__(self) -> IrqReturn:
+        if not self.queue.scheduled:
+            self.queue.scheduled = True
+            self._event.set()
+        return IrqReturn.HANDLED
+
+    async def _main(self) -> None:
+        while True:
+            await self._event
+            await self._poll()
+
+    async def _poll(self) -> None:
+        """napi_threaded_poll_loop(): until the ring is empty, and let others run now and then."""
+        kernel, queue, cost = self._kernel, self.queue, self._kernel.cost
+        since = kernel.jiffies
+        while queue.scheduled:
+            work = queue.poll(NAPI_WEIGHT)
+            queue.packets += work
+            kernel.this.rx_packets += work
+            await Compute(cost.softirq_ns + work * cost.softirq_item_ns)
+            if work < NAPI_WEIGHT and not queue.unpolled:
+                queue.scheduled = False
+            elif kernel.jiffies != since:
+                await sleep_ns(0)
+                since = kernel.jiffies
+
+
+class NicNapi:
+    """What is set for one card, in the directory of its interface."""
+
+    def __init__(self, nic: "Nic") -> None:
+        self.gro_flush_timeout_ns = 0
+        self.defer_hard_irqs = 0
+        self.threaded = False
+        self._nic = nic
+        self._handlers: dict[int, ThreadedHandler] = {}
+
+    def apply(self) -> None:
+        """Have every queue treated so: after a setting changed, or the interface came up."""
+        nic = self._nic
+        is_tuned = isinstance(nic.kernel.net_rx, TunedNetRx)
+        if is_tuned or self.gro_flush_timeout_ns or self.defer_hard_irqs:
+            net_rx = tuned_net_rx(nic.kernel, nic.pc.apic_timers.hrtimers)
+            for queue in nic.rings:
+                net_rx.defer(queue, self.gro_flush_timeout_ns, self.defer_hard_irqs)
+        for number, (_, desc) in enumerate(nic.sources):
+            if desc is not None and desc.actions:
+                desc.actions[0].handler = self._handler(number)
+        for desc in nic.pc.irqs:
+            desc.changed()
+
+    def _handler(self, number: int) -> ThreadedHandler | NapiHandler:
+        queue = self._nic.queues[number]
+        if not self.threaded:
+            return NapiHandler(self._nic.kernel, queue)
+        handler = self._handlers.get(number)
+        if handler is None or handler.queue is not queue:
+            threads, kernel = self._nic.pc.irqs.kthreads, self._nic.kernel
+            napi_id, kernel.napi_ids = kernel.napi_ids, kernel.napi_ids + 1
+            handler = ThreadedHandler(threads, self._nic.name, MIN_NAPI_ID + napi_id, queue)
+            self._handlers[number] = handler
+        return handler

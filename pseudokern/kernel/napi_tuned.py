@@ -1,0 +1,85 @@
+"""Complete NAPI as it is tuned: keep a queue's interrupt off for a while, and poll by a timer.
+
+Follows napi_complete_done() and napi_watchdog() of net/core/dev.c. A machine on which nobody has
+tuned anything does without all this, and so does x86/gate.py: this NET_RX has to be asked.
+"""
+
+from collections.abc import Callable
+
+from pseudokern.kernel.hrtimer import HrTimer, HrTimers
+from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, Napi, NetRx
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.softirq import Softirq
+
+
+class Deferral:
+    """How long the interrupt of one queue stays off after its ring was empty.
+
+    timeout_ns  gro_flush_timeout: from one poll by the timer to the next
+    polls       napi_defer_hard_irqs: after so many of them that found nothing it is on again
+    left        how many more there may be now
+    """
+
+    __slots__ = ("left", "polls", "timeout_ns", "timer")
+
+    def __init__(self, timer: HrTimer, timeout_ns: int, polls: int) -> None:
+        self.timer = timer
+        self.timeout_ns = timeout_ns
+        self.polls = polls
+        self.left = 0
+
+
+class TunedNetRx(NetRx):
+    """NET_RX that knows which queues are tuned."""
+
+    __slots__ = ("_deferrals", "_kernel", "_timers")
+
+    def __init__(self, kernel: Kernel, timers: HrTimers) -> None:
+        super().__init__(kernel.cost.softirq_item_ns, kernel.tick_period_ns)
+        self.budget, self.budget_usecs = kernel.net_rx.budget, kernel.net_rx.budget_usecs
+        self._kernel = kernel
+        self._timers = timers
+        self._deferrals: dict[Napi, Deferral] = {}
+
+    def ends_after_one_poll(self) -> bool:
+        """The short way of an interrupt does not ask, so there must be none."""
+        return True
+
+    def defer(self, napi: Napi, timeout_ns: int, polls: int) -> None:
+        """Treat a queue so from now on."""
+        deferral = self._deferrals.get(napi)
+        if deferral is None:
+            timer = HrTimer(self._watchdog(napi), is_soft=False)
+            deferral = self._deferrals[napi] = Deferral(timer, timeout_ns, polls)
+        deferral.timeout_ns, deferral.polls = timeout_ns, polls
+
+    def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
+        end_ns = super().polled(this, napi, work, now_ns)
+        deferral = self._deferrals.get(napi)
+        if deferral is not None and work < NAPI_WEIGHT:
+            if work:
+                deferral.left = deferral.polls
+            if deferral.left > 0:
+                deferral.left -= 1
+                if deferral.timeout_ns:
+                    napi.scheduled = True  # to the card it is: the interrupt stays off
+                    self._timers.start(deferral.timer, end_ns + deferral.timeout_ns)
+        return end_ns
+
+    def _watchdog(self, napi: Napi) -> Callable[[], None]:
+        def poll() -> None:
+            this = self._kernel.this
+            this.poll_list.append(napi)
+            this.softirq_pending |= NET_RX_BIT
+
+        return poll
+
+
+def tuned_net_rx(kernel: Kernel, timers: HrTimers) -> TunedNetRx:
+    """The NET_RX of this kernel, which can be tuned from now on."""
+    if not isinstance(kernel.net_rx, TunedNetRx):
+        kernel.net_rx = TunedNetRx(kernel, timers)
+        kernel.softirqs.open_softirq(Softirq.NET_RX, kernel.net_rx.action)
+    assert isinstance(kernel.net_rx, TunedNetRx)
+    return kernel.net_rx
