@@ -41,8 +41,10 @@ from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
+    from pseudokern.drivers.net_load import NetLoad
     from pseudokern.drivers.nic_ethtool import NicEthtool
     from pseudokern.drivers.nic_napi import NicNapi
+    from pseudokern.drivers.rss import Flow
 
 MAX_QUEUES = 256
 RING = 512  # buffers, if the driver's default is not known
@@ -152,6 +154,7 @@ class Nic(NetDevice):
         super().__init__(pc, name, options)
         self.channels: int = options["queues"]
         self.ring_size = self.style.ring
+        self.load: NetLoad | None = None
         # Every queue that there was since probe(), by number: its counts outlive ndo_stop().
         self.rings: list[RxQueue] = []
 
@@ -336,8 +339,73 @@ class Nic(NetDevice):
         if self.function.driver and not self.options["affinity"]:
             self._hint()
 
+    def stop_traffic(self) -> None:
+        super().stop_traffic()
+        if self.load is not None:
+            self.load.stop()
+
+    def queue_of(self, flow: "Flow") -> RxQueue:
+        """Where the card puts the frames of a flow."""
+        count = min(self.channels, len(self.queues))
+        if count == 1 or not self.ethtool.ops.indirection:
+            return self.queues[0]
+        return self.queues[self.ethtool.rss.queue_of(flow) % count]
+
+    @classmethod
+    def load_keys(cls) -> Mapping[str, Key]:
+        from pseudokern.drivers.net_load import NET_LOAD_KEYS  # few cards have a load
+
+        return NET_LOAD_KEYS
+
+    def set_load(self, options: Mapping[str, Any] | None) -> None:
+        from pseudokern.drivers.net_load import NetLoad
+
+        self.load = self.load or NetLoad(self)
+        self.load.options = options
+        self.steer()
+
+    def show_load(self) -> str:
+        return "off\n" if self.load is None else str(self.load)
+
+    def show_results(self) -> str:
+        """Frames by what became of them, which sum up to those that were offered."""
+        self.pc.fold_counts()
+        received = self.received()
+        in_rings = sum(queue.waiting for queue in self.rings)
+        lines = [
+            f"offered {sum(queue.arrived for queue in self.rings)}",
+            f"delivered {received.packets}",
+            f"dropped_{received.overflow} {received.dropped}",
+            f"dropped_with_ring {received.discarded}",
+            f"in_flight {in_rings}",
+        ]
+        for number, (_, desc) in enumerate(self.sources):
+            queue, count = self.queues[number], desc.total if desc is not None else 0
+            lines.append(
+                f"rx-{number} interrupts {count} delivered {queue.packets} dropped {queue.dropped}"
+            )
+        return "\n".join(lines) + "\n"
+
+    def _start_load(self, load: "NetLoad") -> None:
+        """The frames of its flows; a queue's are as long as they are on average."""
+        offered = {queue: [0.0, 0.0] for queue in self.queues}
+        for number, rate_hz in enumerate(self.options["rate"]):
+            queue = self.queues[number % min(self.channels, len(self.queues))]
+            offered[queue][0] += rate_hz
+            offered[queue][1] += rate_hz * FRAME_BYTES
+        load.start()
+        for flow in load.flows:
+            sums = offered[self.queue_of(flow)]
+            sums[0] += load.each_hz
+            sums[1] += load.each_hz * load.frame_bytes
+        self.pc.fold_counts()
+        for queue, (rate_hz, bytes_hz) in offered.items():
+            queue.set_frame_bytes(round(bytes_hz / rate_hz) if rate_hz else FRAME_BYTES)
+
     def _start_traffic(self) -> None:
         """One stream for all queues that have the same rate."""
+        if self.load is not None:
+            self._start_load(self.load)
         by_rate: dict[float, list[Target]] = {}
         used = self.queues[: self.channels]
         for number, rate_hz in enumerate(self.options["rate"]):

@@ -10,6 +10,7 @@ from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
 from pseudokern.drivers.io_load import IO_LOAD_KEYS
 from pseudokern.drivers.keys import PCI_KEYS, Key
+from pseudokern.drivers.net_load import NET_LOAD_KEYS
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
 from pseudokern.machine.affinities import AFFINITY_KEYS
 from pseudokern.machine.caches import CACHE_KEYS
@@ -31,6 +32,7 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[cost]`": COST_KEYS,
     "`[load]`": LOAD_KEYS,
     "`[[load]]`": IO_LOAD_KEYS,
+    "`[[load]]` of a network card": NET_LOAD_KEYS,
     "`[affinity]`": AFFINITY_KEYS,
     "`[[device]]`": DEVICE_KEYS,
     "Every PCI device": PCI_KEYS,
