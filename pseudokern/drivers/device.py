@@ -164,6 +164,7 @@ class PciDevice(Device):
     def release(self) -> None:
         super().release()
         self.pc.pci.free(self.function)
+        self.pc.pci.disable(self.function)
         self.function.driver = ""
 
     @property

@@ -75,6 +75,19 @@ class GsiMap:
         self._connect(desc, gsi, level=True, active_low=True, is_timer=False)
         return desc
 
+    def unregister(self, gsi: int) -> None:
+        """mp_unmap_irq(): a pin that no PCI device uses has no interrupt, until it is used again.
+
+        It stays while somebody who is no PCI device has a handler there.
+        """
+        desc = self._irqs.get(Irq(gsi))
+        if desc is None or desc.actions or gsi < NR_IRQS_LEGACY:
+            return
+        self.domains[gsi // PINS].disassociate(desc)
+        self._vectors.teardown(desc)
+        self._chip.disconnect(desc)
+        self._irqs.free_desc(desc)
+
     def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
         """The interrupt of a pin under a chosen number, as later I/O APICs and boards without a
         8259 have them; made at its first use.

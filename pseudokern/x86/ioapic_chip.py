@@ -35,6 +35,9 @@ class IoApicChip(ApicChip):
     def connect(self, desc: IrqDesc, pin: Pin) -> None:
         """Take in a pin, before it has a vector."""
 
+    def disconnect(self, desc: IrqDesc) -> None:
+        """Let go of a pin, which has no vector any more."""
+
     def write_target(self, desc: IrqDesc) -> None:
         pin = pin_of(desc)
         data = self.vectors.data(desc)

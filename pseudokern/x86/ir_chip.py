@@ -241,6 +241,9 @@ class IrIoApicChip(RemappedChip, IoApicChip):
             pin.number, vector=Vector(pin.number), destination=ApicId(0), address=address
         )
 
+    def disconnect(self, desc: IrqDesc) -> None:
+        self.ir.free(desc)
+
     def eoi(self, desc: IrqDesc) -> None:
         """End a level interrupt. It came as an edge, so the I/O APIC has to be told by hand."""
         irq_move_irq(desc)

@@ -16,6 +16,9 @@ class WiredLines(Protocol):
         """The interrupt of a PCI line. EINVAL: there is no such line."""
         ...
 
+    def unregister(self, gsi: int) -> None:
+        """No PCI device that is enabled has the line any more."""
+
     def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
         """The interrupt of a line under a chosen number. EINVAL: there is no such line."""
         ...

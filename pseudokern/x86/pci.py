@@ -71,6 +71,7 @@ class PciBus:
         self._siblings_of = siblings_of
         self._all_domains = domains
         self._domains: dict[Bdf, IrqDomain] = {}
+        self._enabled: dict[int, set[Bdf]] = {}  # functions, by their line
         self._lost_of_freed: Counter[str] = Counter()
 
     def lost(self) -> Counter[str]:
@@ -100,7 +101,19 @@ class PciBus:
         desc = self._gsis.register(function.gsi)
         function.intx = self._gsis.intx_line(function.gsi)
         function.irq = desc.irq
+        self._enabled.setdefault(function.gsi, set()).add(function.bdf)
         return desc
+
+    def disable(self, function: PciFunction) -> None:
+        """Disable the device; the last one on a line takes the line's interrupt with it.
+
+        acpi_pci_irq_disable(). Its messages and handlers must be gone; it still says its number.
+        """
+        users = self._enabled.get(function.gsi, set())
+        if function.bdf in users:
+            users.remove(function.bdf)
+            if not users:
+                self._gsis.unregister(function.gsi)
 
     def alloc_irq_vectors(
         self,

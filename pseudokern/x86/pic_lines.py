@@ -55,6 +55,9 @@ class PicLines:
         self._chip.set_level(desc.irq)
         return desc
 
+    def unregister(self, gsi: int) -> None:
+        """The interrupts of the pair stay: mp_unmap_irq() is for I/O APICs."""
+
     def map(self, irq: Irq, gsi: int, *, level: bool, node: int) -> IrqDesc:
         """The interrupt of a line of the pair, which has the line's number. EINVAL: none has."""
         desc = self._irqs.find(irq)

@@ -10,7 +10,10 @@ from pseudokern.drivers.rtl8139 import Rtl8139
 from pseudokern.drivers.smbus import Smbus
 from pseudokern.drivers.virtio_rng import VirtioRng
 from pseudokern.drivers.xhci import Xhci
+from pseudokern.irq.desc import Irq
+from pseudokern.irq.flags import Irqf, IrqReturn
 from pseudokern.irq.manage import disable_irq
+from pseudokern.irq.request import request_irq
 from tests.machine_parts import log_of, run_for
 
 MS = 1_000_000
@@ -44,7 +47,6 @@ def vectors(pc):
 
 @EACH_DRIVER
 def test_removed_device_has_no_handler_no_message_and_no_vector(pc, plug, driver, written):
-    pc.gsis.register(20)  # the number of a line stays, once it was used
     before = handlers(pc), vectors(pc), len(pc.irqs)
     device = plug(driver, "dev0", gsi=20, **written)
     run_for(pc, 10 * MS)
@@ -78,6 +80,33 @@ def test_device_that_is_probed_again_gets_the_same_numbers_and_works(pc, plug, d
     assert handlers(pc) == first
     run_for(pc, 50 * MS)
     assert "rate" not in written or sum(desc.total for desc in pc.irqs) > 20
+
+
+def test_line_is_there_until_its_last_device_is_disabled_and_comes_back(build, pc):
+    first = build(Smbus, "smbus", bdf="00:02.0", gsi=16)
+    second = build(Rtl8139, "eth0", bdf="00:03.0", gsi=16, rate="1 kHz")
+    for device in (first, second):
+        device.plug()
+        device.attach()
+        device.open()
+    before = vectors(pc)
+    second.remove()
+    assert pc.irqs.get(Irq(16)) is not None
+    first.remove()
+    assert pc.irqs.get(Irq(16)) is None
+    assert vectors(pc) != before
+    second.attach()
+    second.open()
+    run_for(pc, 100 * MS)
+    assert vectors(pc) == before
+    assert pc.irqs[Irq(16)].total == pytest.approx(100, rel=0.4)
+
+
+def test_line_with_a_handler_of_somebody_else_stays(pc, plug):
+    device = plug(Smbus, "smbus", gsi=16)
+    request_irq(pc.irqs, Irq(16), lambda: IrqReturn.NONE, Irqf.SHARED, "other", "other")
+    device.remove()
+    assert [action.name for action in pc.irqs[Irq(16)].actions] == ["other"]
 
 
 def test_lowest_free_numbers_are_handed_out_again(pc, plug):
