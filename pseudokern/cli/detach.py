@@ -61,7 +61,9 @@ def run_detached(
 def log_path(directory: Path) -> Path:
     """Where a detached machine on directory writes its log; XDG's place for such things."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    name = "-".join(directory.absolute().parts[1:]) or "root"
+    with suppress(FileNotFoundError):  # somebody has removed the directory that we are in
+        directory = directory.absolute()
+    name = "-".join(part for part in directory.parts if part != "/") or "root"
     return Path(state) / "pseudokern" / f"{name}.log"
 
 

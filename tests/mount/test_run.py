@@ -323,6 +323,11 @@ def test_writes_are_recorded_as_they_are_with_boot(tmp_path):
     assert '"path": "/proc/irq/29/smp_affinity", "data": "2\\n"' in journal.read_text()
 
 
+def test_directory_that_is_gone_is_no_obstacle(shell):
+    said = shell("mkdir $M/gone; cd $M/gone; rmdir $M/gone; $RUN laptop -- sh -c 'cd /; nproc'")
+    assert (said.returncode, said.stdout) == (0, "4\n")
+
+
 def test_mistake_in_the_machine_is_told_and_nothing_is_run():
     said = pseudokern("run", "labtop", "--", "echo", "ran")
     assert (said.returncode, said.stdout) == (2, "")
