@@ -46,11 +46,20 @@ class Device(NamedTuple):
     option: str
 
     def read(self, file: str) -> dict[str, str]:
-        text = (self.folder / file).read_text()
-        return dict(line.split(" ", 1) for line in text.splitlines())
+        return dict(line.split(" ", 1) for line in self.text(file).splitlines())
+
+    def text(self, file: str) -> str:
+        """EOPNOTSUPP: the card has no such thing, and so no such file."""
+        return self._path(file).read_text()
 
     def write(self, file: str, words: Sequence[str]) -> None:
-        (self.folder / file).write_text(" ".join(words))
+        self._path(file).write_text(" ".join(words))
+
+    def _path(self, file: str) -> Path:
+        path = self.folder / file
+        if not path.exists():
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return path
 
     def offset(self, attribute: int = 0) -> int:
         """Where an attribute begins in the message that ethtool would have sent."""
@@ -216,7 +225,7 @@ def _set_coalesce(device: Device, rest: Sequence[str]) -> str:
 
 def _show_stats(device: Device, _rest: Sequence[str]) -> str:
     try:
-        text = (device.folder / "stats").read_text()
+        text = device.text("stats")
     except OSError:
         raise EthtoolError("no stats available", 94) from None
     return "NIC statistics:\n" + "".join(f"     {line}\n" for line in text.splitlines())

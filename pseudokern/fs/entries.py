@@ -6,6 +6,7 @@ returns the text, or a list of records where it matters how reads cut it (seq_fi
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
@@ -502,11 +503,17 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             0o600,
             _later("ethtool", f"show_{name}"),
             _later("ethtool", f"store_{name}"),
+            partial(_later("ethtool", "knows"), name),
         )
         for name in ("channels", "coalesce", "ring", "rxfh")
     ),
     *(
-        Entry(f"{_DEBUG}/net/{{interface}}/{name}", 0o400, _later("ethtool", f"show_{name}"))
+        Entry(
+            f"{_DEBUG}/net/{{interface}}/{name}",
+            0o400,
+            _later("ethtool", f"show_{name}"),
+            exists=partial(_later("ethtool", "knows"), name),
+        )
         for name in ("driver", "features", "stats")
     ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),

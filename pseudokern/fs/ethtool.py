@@ -74,6 +74,26 @@ def show_features(_machine: Machine, device: NetDevice) -> bytes:
     return _lines(_nic(device).ethtool.features())
 
 
+_SHOWS = {
+    "channels": show_channels,
+    "coalesce": show_coalesce,
+    "driver": show_driver,
+    "features": show_features,
+    "ring": show_ring,
+    "rxfh": show_rxfh,
+    "stats": show_stats,
+}
+
+
+def knows(name: str, machine: Machine, device: NetDevice) -> bool:
+    """Whether the driver has this to show; there is no file of what it has not."""
+    try:
+        _SHOWS[name](machine, device)
+    except OSError:
+        return False
+    return True
+
+
 def _lines(values: Mapping[str, object]) -> bytes:
     return "".join(f"{name} {value}\n" for name, value in values.items()).encode()
 
