@@ -1,6 +1,5 @@
 """A machine booted by the command line, and what a user does with its mount."""
 
-import errno
 import os
 import shutil
 import subprocess
@@ -175,15 +174,5 @@ def snapshot(*trees: Path) -> dict[str, bytes]:
                 elif path.is_dir():
                     found[key] = b""
                 else:
-                    found[key] = _read(path) if status.st_mode & 0o444 else b""
+                    found[key] = path.read_bytes() if status.st_mode & 0o444 else b""
     return found
-
-
-def _read(path: Path) -> bytes:
-    """What is in a file. A setting that a network card has not got is answered as ethtool is."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return b""

@@ -99,11 +99,7 @@ def test_find_descends_the_whole_tree_without_a_complaint(still):
 
 def test_every_file_that_says_it_can_be_read_can_be(still):
     said = still.shell("find $M/proc $M/sys -type f -perm /444 -print0 | xargs -0 cat > /dev/null")
-    # But for the settings of ethtool that a card with one queue has not got.
-    without = f"{still.directory}/sys/kernel/debug/pseudokern/net/eno1"
-    assert said.stderr.splitlines() == [
-        f"cat: {without}/{name}: Operation not supported" for name in ("channels", "rxfh")
-    ]
+    assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_grep_searches_the_whole_tree(still):
