@@ -9,6 +9,7 @@ no part of it. Offsets and sizes are made up, the same in every run.
 
 import sys
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import FrameType, MappingProxyType
 from zlib import crc32
 
@@ -19,6 +20,7 @@ NMI_ENTRY = "end_repeat_nmi"  # the same of an NMI
 _LAYERS = ("pseudokern.irq.", "pseudokern.kernel.", "pseudokern.x86.")
 
 USERS_MODULES = "pseudokern_module."  # what module/loader.py calls the code of users
+USERS_DRIVERS = "pseudokern_user_driver_"  # what drivers/registry.py calls theirs
 _OUT_OF_SIGHT = "pseudokern.module."  # between that code and the kernel
 _FILES = "pseudokern.fs."  # what is above them is no part of the machine
 
@@ -124,6 +126,8 @@ def call_trace(
         module = frame.f_globals.get("__name__", "")
         if module.startswith(USERS_MODULES):
             names.append(f"{frame.f_code.co_name} [{module.removeprefix(USERS_MODULES)}]")
+        elif module.startswith(USERS_DRIVERS):
+            names.append(f"{frame.f_code.co_name} [{PurePath(frame.f_code.co_filename).stem}]")
         elif not module.startswith(_LAYERS):
             if module.startswith(_OUT_OF_SIGHT):
                 names += METHODS.get(frame.f_code.co_qualname, ())

@@ -132,7 +132,10 @@ class BottomHalves(Core):
 
     def kthread_run(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> KThread:
         """Start a thread that runs function, an `async def`. It shows in /proc/PID."""
-        thread = self._threads.create(name, self.guarded_await(function()))
+        body = self.guarded_await(function())
+        # For reports of a lockup. Coroutines have names, which typeshed does not know.
+        body.__name__ = f"{function.__name__} [{self.name}]"  # type: ignore[attr-defined]
+        thread = self._threads.create(name, body)
         self._stopping.pop(thread, None)
         self.own(
             Owned(

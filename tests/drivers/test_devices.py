@@ -7,6 +7,7 @@ from pseudokern.drivers.ahci import Ahci
 from pseudokern.drivers.edu import Edu
 from pseudokern.drivers.i8042 import I8042
 from pseudokern.drivers.nvme import Nvme
+from pseudokern.drivers.registry import find_driver
 from pseudokern.drivers.timer import Timer
 from pseudokern.drivers.uart import Uart
 from pseudokern.kernel.softirq import Softirq
@@ -48,6 +49,25 @@ def test_a_sata_controller_has_one_msi(pc, plug):
     assert desc.chip.name == "PCI-MSI-0000:00:02.0"
     assert names(desc) == ["ahci[0000:00:02.0]"]
     assert desc.total == pytest.approx(500, rel=0.15)
+
+
+def test_functions_of_a_users_driver_are_named_in_reports(pc, plug, tmp_path):
+    (tmp_path / "napper.py").write_text(
+        "from pseudokern.drivers.device import Device, IrqReturn\n"
+        "from pseudokern.kernel.sleep import might_sleep\n"
+        "class Napper(Device):\n"
+        "    def probe(self): self.request_irq(10, self.ready, name='napper')\n"
+        "    def ready(self):\n"
+        "        might_sleep(self.kernel)\n"
+        "        return IrqReturn.HANDLED\n"
+    )
+    plug(find_driver("./napper.py", tmp_path), "napper")
+    pc.gsis.pulse(10)
+    run_for(pc, 1_000_000)
+    shown = [record.text.split("+")[0] for record in pc.kernel.log]
+    place = shown.index(" __might_resched")
+    assert shown[place + 1] == " ready"
+    assert any(record.text.endswith(" [napper]") for record in pc.kernel.log)
 
 
 def test_a_serial_port_interrupts_on_4_by_edges(pc, plug):

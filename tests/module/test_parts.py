@@ -360,6 +360,21 @@ def test_callback_that_raises_gives_an_oops_and_the_machine_goes_on(lab, start):
     assert lab.modules() == []
 
 
+def test_lockup_of_a_thread_names_its_function_and_module(lab):
+    lab.insmod("""
+        def init(self):
+            self.kthread_run(self.spin, "hog")
+        def exit(self): pass
+        async def spin(self):
+            self.mdelay(25_000)
+    """)
+    lab.run_for(26 * SECOND_NS)
+    assert any("BUG: soft lockup - CPU#0 stuck for" in line for line in lab.log())
+    [where] = [line for line in lab.log() if line.startswith("RIP: ")]
+    assert where.startswith("RIP: 0010:spin+")
+    assert where.endswith(" [example]")
+
+
 def test_thread_that_raises_dies_alone(lab):
     lab.insmod("""
         def init(self):
