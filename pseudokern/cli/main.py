@@ -35,6 +35,7 @@ COMMANDS = {
     "rmmod": "Unload a module.",
     "lsmod": "List the modules that are loaded.",
     "ethtool": "Show and set what a network card can do.",
+    "nvme": "Show and set features of an NVMe drive.",
     "machines": "List the machines that can be booted by name.",
     "check": "Report every problem of machine files.",
     "snapshot": "Describe a real machine as a machine file.",

@@ -231,7 +231,7 @@ class DriveLoad:
         return "off\n" if self.drive is None else show_io_load(self.drive.load)
 
     def show_results(self) -> str:
-        """Counts since boot, and latencies from submission to end."""
+        """Counts since boot; of the present load, the latencies from submission to end."""
         totals, drive = self.totals, self.drive
         waiting = drive.disk.waiting if drive else 0
         lines = [

@@ -41,6 +41,8 @@ class IoTotals:
     offered = completed + lost + what is in flight, at any time. lost has a number for each cause:
     again    there were 65,536 already; submission says EAGAIN
     removed  the driver let go of the drive before they ended: EIO
+
+    latency is that of the present load only.
     """
 
     def __init__(self) -> None:
@@ -72,6 +74,7 @@ class IoLoad:
     def begin(self, disk: Disk, options: Mapping[str, Any]) -> None:
         """Do this from now on, instead of anything before. What is under way ends."""
         self.stop()
+        self.totals.latency = Histogram()
         self._disk, self.options = disk, options
         self._cpus = list(cpus_of(options["cpus"] or self._kernel.possible))
         if options["rate"]:

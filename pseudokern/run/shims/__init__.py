@@ -3,7 +3,8 @@
 nproc asks which CPUs it may run on, and gets those of this computer: no file can change that. So
 the directory programs/ stands first on the PATH of programs inside. Each one in it answers for the
 simulated machine, and hands everything else on to the program of the same name that it hides.
-ethtool asks the kernel, too; its place is taken altogether, by pseudokern ethtool.
+ethtool and nvme ask the kernel, too; their places are taken altogether, by pseudokern ethtool and
+pseudokern nvme.
 """
 
 import os
