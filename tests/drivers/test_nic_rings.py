@@ -31,7 +31,7 @@ class Wire:
         def arrive(now_ns):
             if self.nic.is_up:
                 self.offered += 1
-                self.nic.queues[number].receive(now_ns)
+                self.nic.queues[number % self.nic.channels].receive(now_ns)
 
         return arrive
 
@@ -57,6 +57,10 @@ steps = st.one_of(
     st.tuples(st.just("hotplug"), st.integers(1, CPUS - 1), st.booleans()),
     st.tuples(st.just("updown"), st.booleans()),
     st.tuples(st.just("run"), st.integers(1, 2_000_000)),
+    st.tuples(st.just("coalesce"), st.sampled_from([0, 1, 3, 10, 50, 1000])),
+    st.tuples(st.just("channels"), st.integers(1, 6)),
+    st.tuples(st.just("defer"), st.sampled_from([0, 1, 20_000]), st.integers(0, 3)),
+    st.tuples(st.just("threaded"), st.booleans()),
 )
 
 
@@ -67,12 +71,22 @@ def do(pc, nic, wire, step):
         case ("ring", size):
             nic.set_ring_size(size)
         case ("move", number, mask) if nic.is_up and mask & pc.kernel.online:
-            desc = pc.irqs[sorted(nic.function.irqs)[1 + number]]
+            desc = pc.irqs[sorted(nic.function.irqs)[1 + number % nic.channels]]
             irq_set_affinity(desc, mask & pc.kernel.online)
         case ("hotplug", cpu, up) if up != pc.kernel.is_online(cpu):
             (pc.hotplug.up if up else pc.hotplug.down)(cpu)
         case ("updown", up):
             (nic.open if up else nic.close)()
+        case ("coalesce", usecs):
+            nic.ethtool.set_coalescing({"rx-usecs": usecs})
+        case ("channels", count):
+            nic.ethtool.set_channels({"combined": count})
+        case ("defer", timeout_ns, polls):
+            nic.napi.gro_flush_timeout_ns, nic.napi.defer_hard_irqs = timeout_ns, polls
+            nic.napi.apply()
+        case ("threaded", threaded):
+            nic.napi.threaded = threaded
+            nic.napi.apply()
         case ("run", duration_ns):
             run_for(pc, duration_ns)
 
@@ -165,6 +179,54 @@ def test_interrupts_of_others_starve_the_polls_of_a_queue_until_most_frames_are_
     delivered, dropped = delivered_hz(2_000_000)
     assert delivered < 80_000
     assert dropped > 120_000
+
+
+def interrupts_hz(pc, nic):
+    """Interrupts of the queues in a second, measured after a warm-up."""
+    run_for(pc, 5 * MS)
+    before = sum(desc.total for _, desc in nic.sources)
+    run_for(pc, 20 * MS)
+    return 50 * (sum(desc.total for _, desc in nic.sources) - before)
+
+
+def test_interrupt_rate_rises_with_the_load_and_collapses_into_polling():
+    found = []
+    for offered_hz in (100_000, 400_000, 800_000, 3_200_000, 8_000_000):
+        pc = new_pc(1, cost=CostModel())
+        nic = new_nic(pc, style="igb")
+        Wire(pc, nic).set(offered_hz)
+        found.append(interrupts_hz(pc, nic))
+    low, more, most, fewer, none = found
+    assert low == pytest.approx(97_000, rel=0.1)
+    assert low < more < most
+    assert fewer < most / 2
+    assert none < most / 50
+
+
+def test_100_000_interrupts_a_second_cost_10_to_30_percent_of_a_core():
+    pc = new_pc(1, cost=CostModel())
+    nic = new_nic(pc, style="igb")
+    Wire(pc, nic).set(105_000)
+    assert interrupts_hz(pc, nic) == pytest.approx(100_000, rel=0.05)
+    (this,) = pc.kernel.cpus
+    pc.fold_counts()
+    assert 0.1 < (this.hardirq_ns + this.softirq_ns) / pc.kernel.timeline.now_ns < 0.3
+
+
+def test_waiting_50_us_gives_the_cpu_back_most_of_what_interrupts_took():
+    def busy(usecs):
+        pc = new_pc(1, cost=CostModel())
+        nic = new_nic(pc, style="igb")
+        nic.ethtool.set_coalescing({"rx-usecs": usecs})
+        Wire(pc, nic).set(300_000)
+        run_for(pc, 50 * MS)
+        pc.fold_counts()
+        (this,) = pc.kernel.cpus
+        assert nic.received().packets == pytest.approx(15_000, rel=0.05)
+        return (this.hardirq_ns + this.softirq_ns) / pc.kernel.timeline.now_ns
+
+    assert busy(0) > 0.45
+    assert busy(50) < 0.15
 
 
 def test_counts_stay_when_the_interface_goes_down_and_up():
