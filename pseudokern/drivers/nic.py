@@ -51,29 +51,49 @@ RING = 512  # buffers, if the driver's default is not known
 FRAME_BYTES = 64  # the smallest that Ethernet has
 
 
+class Ring:
+    """The buffers of a queue, and what became of its frames apart from those that were polled.
+
+    size        buffers
+    dropped     frames that found no free buffer, as far as it is known
+    discarded   frames that were in it when the interface went down
+    frame_bytes how long its frames are, on average
+    """
+
+    __slots__ = ("_bytes", "_packets", "discarded", "dropped", "frame_bytes", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.dropped = 0
+        self.discarded = 0
+        self.frame_bytes = FRAME_BYTES
+        self._bytes = self._packets = 0  # until frames became so long
+
+    def bytes_of(self, packets: int) -> int:
+        return self._bytes + (packets - self._packets) * self.frame_bytes
+
+    def set_frame_bytes(self, frame_bytes: int, packets: int) -> None:
+        """Frames are so long from now on, after so many packets."""
+        self._bytes, self._packets = self.bytes_of(packets), packets
+        self.frame_bytes = frame_bytes
+
+
 class RxQueue(Napi):
     """One receive queue: its ring of frames, and the trigger of the message that says so.
 
-    unpolled   frames that came since the last poll, or were left by it
-    size       buffers in the ring
-    dropped    frames that found no free buffer
-    discarded  frames that were in the ring when the interface went down
+    unpolled    frames that came since the last poll, or were left by it
+    whole_ring  all that frames need not look at; slots are laid out by name, so it comes last
 
     Only polls empty the ring, so whatever is more than its size at a poll came when it was full:
     it need not be asked of every frame.
     """
 
-    __slots__ = ("_bytes", "_dropped", "_sized", "discarded", "frame_bytes", "size", "trigger",
-                 "unpolled")  # fmt: skip
+    __slots__ = ("trigger", "unpolled", "whole_ring")
 
     def __init__(self, message: Message | IntxSource, size: int = RING) -> None:
         super().__init__()
         self.unpolled = 0
-        self.size = size
-        self.discarded = 0
-        self.frame_bytes = FRAME_BYTES
-        self._dropped = 0
-        self._bytes = self._sized = 0
+        self.whole_ring = Ring(size)
         self.trigger: Trigger
         message.connect(self)
 
@@ -83,27 +103,30 @@ class RxQueue(Napi):
         return self.packets
 
     @property
+    def size(self) -> int:
+        return self.whole_ring.size
+
+    @property
     def waiting(self) -> int:
         """Frames in the ring."""
         return min(self.unpolled, self.size)
 
     @property
     def dropped(self) -> int:
-        return self._dropped + max(0, self.unpolled - self.size)
+        return self.whole_ring.dropped + max(0, self.unpolled - self.size)
+
+    @property
+    def discarded(self) -> int:
+        return self.whole_ring.discarded
 
     @property
     def arrived(self) -> int:
-        return self.packets + self.unpolled + self._dropped + self.discarded
+        return self.packets + self.unpolled + self.whole_ring.dropped + self.discarded
 
     @property
     def bytes(self) -> int:
         """Bytes of the frames polled so far."""
-        return self._bytes + (self.packets - self._sized) * self.frame_bytes
-
-    def set_frame_bytes(self, frame_bytes: int) -> None:
-        """Frames are so long from now on, on average."""
-        self._bytes, self._sized = self.bytes, self.packets
-        self.frame_bytes = frame_bytes
+        return self.whole_ring.bytes_of(self.packets)
 
     def receive(self, now_ns: int) -> None:
         """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
@@ -114,9 +137,10 @@ class RxQueue(Napi):
     def poll(self, weight: int) -> int:
         taken = self.unpolled
         if taken > weight:
-            if taken > self.size:
-                self._dropped += taken - self.size
-                taken = self.size
+            ring = self.whole_ring
+            if taken > ring.size:
+                ring.dropped += taken - ring.size
+                taken = ring.size
             self.unpolled = taken - weight
             return weight
         self.unpolled = 0
@@ -124,14 +148,15 @@ class RxQueue(Napi):
 
     def discard(self) -> None:
         """The ring is taken down with what is in it."""
-        self._dropped = self.dropped
-        self.discarded += self.waiting
+        ring = self.whole_ring
+        ring.dropped = self.dropped
+        ring.discarded += self.waiting
         self.unpolled = 0
 
     def set_size(self, size: int) -> None:
         """Give the ring as many buffers; it is a new one, and empty."""
         self.discard()
-        self.size = size
+        self.whole_ring.size = size
 
 
 class Nic(NetDevice):
@@ -386,6 +411,15 @@ class Nic(NetDevice):
             )
         return "\n".join(lines) + "\n"
 
+    def flow_hashes(self) -> "dict[RxQueue, list[int]]":
+        """What the card says of the flows of its load, by the queue that they go to."""
+        found: dict[RxQueue, list[int]] = {}
+        if self.load is not None and self.queues:
+            for flow in self.load.flows:
+                hashes = found.setdefault(self.queue_of(flow), [])
+                hashes.append(self.ethtool.flow_hash(flow))
+        return found
+
     def _start_load(self, load: "NetLoad") -> None:
         """The frames of its flows; a queue's are as long as they are on average."""
         offered = {queue: [0.0, 0.0] for queue in self.queues}
@@ -398,9 +432,12 @@ class Nic(NetDevice):
             sums = offered[self.queue_of(flow)]
             sums[0] += load.each_hz
             sums[1] += load.each_hz * load.frame_bytes
+        if "napi" in self.__dict__ and self.napi.rps_cpus:
+            self.napi.apply()
         self.pc.fold_counts()
         for queue, (rate_hz, bytes_hz) in offered.items():
-            queue.set_frame_bytes(round(bytes_hz / rate_hz) if rate_hz else FRAME_BYTES)
+            frame_bytes = round(bytes_hz / rate_hz) if rate_hz else FRAME_BYTES
+            queue.whole_ring.set_frame_bytes(frame_bytes, queue.packets)
 
     def _start_traffic(self) -> None:
         """One stream for all queues that have the same rate."""

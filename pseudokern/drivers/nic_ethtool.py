@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pseudokern.drivers.dim import RX_EQE, RX_ICE, Dim
 from pseudokern.drivers.itr import RATES_HZ, AdaptiveItr
 from pseudokern.drivers.moderation import Moderation, Waiting
-from pseudokern.drivers.rss import KEY_BYTES, Rss
+from pseudokern.drivers.rss import KEY_BYTES, Flow, Rss, toeplitz
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic, RxQueue
@@ -291,6 +291,12 @@ class NicEthtool:
         else:
             rss.spread(queues)
         rss.is_default = True
+
+    def flow_hash(self, flow: Flow) -> int:
+        """What the card, or else the kernel, makes of a flow."""
+        if not self.ops.indirection:
+            return toeplitz(bytes(range(1, KEY_BYTES + 1)), flow.hashed)
+        return toeplitz(self.rss.key, flow.hashed)
 
     def set_rxfh(self, words: list[str]) -> None:
         """-X. EINVAL: not understood, or a queue that there is not; EOPNOTSUPP: no hash."""

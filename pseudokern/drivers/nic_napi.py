@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from pseudokern.irq.flags import IrqReturn
 from pseudokern.irq.napi_handler import NapiHandler
+from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.kthread import Compute, KEvent, KThreads, sleep_ns
 from pseudokern.kernel.napi import NAPI_WEIGHT
 from pseudokern.kernel.napi_tuned import TunedNetRx, tuned_net_rx
+from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic, RxQueue
@@ -47,12 +49,19 @@ class ThreadedHandler:
             work = queue.poll(NAPI_WEIGHT)
             queue.packets += work
             kernel.this.rx_packets += work
+            if work and isinstance(kernel.net_rx, TunedNetRx):
+                kernel.net_rx.steering.steer(kernel.this, queue, work)
             await Compute(cost.softirq_ns + work * cost.softirq_item_ns)
             if work < NAPI_WEIGHT and not queue.unpolled:
                 queue.scheduled = False
             elif kernel.jiffies != since:
                 await sleep_ns(0)
                 since = kernel.jiffies
+
+
+def tuned(pc: Pc) -> TunedNetRx:
+    """The NET_RX of a PC, which can be tuned from now on."""
+    return tuned_net_rx(pc.kernel, pc.apic_timers.hrtimers, pc.smp.call_function)
 
 
 class NicNapi:
@@ -62,6 +71,7 @@ class NicNapi:
         self.gro_flush_timeout_ns = 0
         self.defer_hard_irqs = 0
         self.threaded = False
+        self.rps_cpus: dict[int, CpuMask] = {}
         self._nic = nic
         self._handlers: dict[int, ThreadedHandler] = {}
 
@@ -69,10 +79,13 @@ class NicNapi:
         """Have every queue treated so: after a setting changed, or the interface came up."""
         nic = self._nic
         is_tuned = isinstance(nic.kernel.net_rx, TunedNetRx)
-        if is_tuned or self.gro_flush_timeout_ns or self.defer_hard_irqs:
-            net_rx = tuned_net_rx(nic.kernel, nic.pc.apic_timers.hrtimers)
-            for queue in nic.rings:
+        if is_tuned or self.gro_flush_timeout_ns or self.defer_hard_irqs or self.rps_cpus:
+            net_rx = tuned(nic.pc)
+            hashes = nic.flow_hashes() if self.rps_cpus else {}
+            for number, queue in enumerate(nic.rings):
                 net_rx.defer(queue, self.gro_flush_timeout_ns, self.defer_hard_irqs)
+                mask = self.rps_cpus.get(number, 0)
+                net_rx.steering.set(queue, mask, hashes.get(queue, ()))
         for number, (_, desc) in enumerate(nic.sources):
             if desc is not None and desc.actions:
                 desc.actions[0].handler = self._handler(number)

@@ -205,6 +205,9 @@ COLLECTIONS = {
         _later("sys_nvme", "queue_names"), _later("sys_nvme", "find_queue")
     ),
     "{loaded}": Collection(_later("load", "loaded_names"), _later("load", "find_loaded")),
+    "{rx queue}": Collection(
+        _later("sys_net", "rx_queue_names"), _later("sys_net", "find_rx_queue")
+    ),
     "{statistic}": Collection(
         _later("sys_net", "statistic_names"), _later("sys_net", "find_statistic")
     ),
@@ -283,6 +286,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
     *_sysctls("sysctl_net", "netdev_budget", "netdev_budget_usecs", place="net/core"),
+    *_sysctls("sysctl_net", "dev_weight", "netdev_max_backlog", place="net/core"),
     *_sysctls("sysctl_kernel", "printk_ratelimit", "printk_ratelimit_burst"),
     *_sysctls("sysctl_kernel", "panic", "panic_on_oops", "panic_on_warn"),
     *_sysctls("sysctl_kernel", "unknown_nmi_panic", "panic_on_io_nmi"),
@@ -413,6 +417,13 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             _later("sys_net", "has_queues"),
         )
         for name in ("gro_flush_timeout", "napi_defer_hard_irqs", "threaded")
+    ),
+    Folder(f"{_NET}/queues", 0o755, _later("sys_net", "has_queues")),
+    Entry(
+        f"{_NET}/queues/{{rx queue}}/rps_cpus",
+        0o644,
+        _later("sys_net", "show_rps_cpus"),
+        _later("sys_net", "store_rps_cpus"),
     ),
     Entry(f"{_NET}/statistics/{{statistic}}", 0o444, _later("sys_net", "show_statistic")),
     Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),

@@ -11,7 +11,8 @@ from pseudokern.drivers.nic import Nic
 from pseudokern.fs.sys_drivers import find_interface, interface_names
 from pseudokern.fs.sysctl_kernel import parse_int
 from pseudokern.hw.pci import PciFunction
-from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.kernel.cpumask import cpumask_format, cpumask_parse, cpus_of
+from pseudokern.kernel.napi_tuned import TunedNetRx
 from pseudokern.kernel.percpu import UINT_RANGE
 from pseudokern.machine.machine import Machine
 
@@ -78,11 +79,16 @@ def show_dev(machine: Machine) -> bytes:
 def show_softnet_stat(machine: Machine) -> bytes:
     """One line for each CPU that is online, fifteen hexadecimal numbers."""
     machine.pc.fold_counts()
+    net_rx = machine.kernel.net_rx
+    backlogs = net_rx.steering.backlogs if isinstance(net_rx, TunedNetRx) else {}
     lines = []
     for cpu in cpus_of(machine.kernel.online):
         this = machine.kernel.cpus[cpu]
         fields = [0] * 15
         fields[0], fields[2], fields[12] = this.rx_packets, this.time_squeeze, cpu
+        if (backlog := backlogs.get(cpu)) is not None:
+            fields[1], fields[9] = backlog.dropped, backlog.ipis
+            fields[11] = fields[13] = backlog.waiting
         lines.append(" ".join(f"{field % UINT_RANGE:08x}" for field in fields) + "\n")
     return "".join(lines).encode()
 
@@ -166,6 +172,35 @@ def store_threaded(
 ) -> None:
     """1: have threads napi/NAME-ID poll its queues. EINVAL: neither 0 nor 1."""
     nic.napi.threaded = bool(parse_int(data, f"{nic.name}/threaded", 0, 1))
+    nic.napi.apply()
+
+
+def rx_queue_names(
+    _machine: Machine, _root: str, _function: PciFunction, device: NetDevice
+) -> list[str]:
+    count = device.channels if isinstance(device, Nic) else 0
+    return [f"rx-{number}" for number in range(count)]
+
+
+def find_rx_queue(
+    machine: Machine, name: str, root: str, function: PciFunction, device: NetDevice
+) -> int | None:
+    names = rx_queue_names(machine, root, function, device)
+    return names.index(name) if name in names else None
+
+
+def show_rps_cpus(
+    machine: Machine, _root: str, _function: PciFunction, nic: Nic, queue: int
+) -> bytes:
+    mask = nic.napi.rps_cpus.get(queue, 0)
+    return f"{cpumask_format(mask, machine.kernel.nr_cpu_ids)}\n".encode()
+
+
+def store_rps_cpus(
+    machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic, queue: int
+) -> None:
+    """Hand what this queue receives on to these CPUs. EINVAL, EOVERFLOW: no such mask."""
+    nic.napi.rps_cpus[queue] = cpumask_parse(data, machine.kernel.nr_cpu_ids)
     nic.napi.apply()
 
 

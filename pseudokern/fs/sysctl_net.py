@@ -3,7 +3,11 @@
 Follows net/core/sysctl_net_core.c.
 """
 
+from pseudokern.drivers.nic_napi import tuned
 from pseudokern.fs.sysctl_kernel import parse_int
+from pseudokern.kernel.napi import NAPI_WEIGHT
+from pseudokern.kernel.napi_tuned import TunedNetRx
+from pseudokern.kernel.rps import MAX_BACKLOG
 from pseudokern.machine.machine import Machine
 
 INT_MAX = 2**31 - 1
@@ -27,6 +31,31 @@ def store_netdev_budget_usecs(machine: Machine, data: bytes) -> None:
     """EINVAL: that is no number, or a negative one."""
     number = parse_int(data, "netdev_budget_usecs", 0, INT_MAX)
     machine.kernel.net_rx.budget_usecs = number
+    _look_again(machine)
+
+
+def show_netdev_max_backlog(machine: Machine) -> bytes:
+    net_rx = machine.kernel.net_rx
+    if isinstance(net_rx, TunedNetRx):
+        return b"%d\n" % net_rx.steering.max_backlog
+    return b"%d\n" % MAX_BACKLOG
+
+
+def store_netdev_max_backlog(machine: Machine, data: bytes) -> None:
+    """EINVAL: that is no number."""
+    steering = tuned(machine.pc).steering
+    steering.max_backlog = parse_int(data, "netdev_max_backlog")
+    _look_again(machine)
+
+
+def show_dev_weight(machine: Machine) -> bytes:
+    net_rx = machine.kernel.net_rx
+    return b"%d\n" % (net_rx.steering.weight if isinstance(net_rx, TunedNetRx) else NAPI_WEIGHT)
+
+
+def store_dev_weight(machine: Machine, data: bytes) -> None:
+    """How many packets of a backlog are taken at once. EINVAL: that is no number, or none."""
+    tuned(machine.pc).steering.weight = parse_int(data, "dev_weight", 1, INT_MAX)
     _look_again(machine)
 
 

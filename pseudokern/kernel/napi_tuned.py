@@ -10,6 +10,7 @@ from pseudokern.kernel.hrtimer import HrTimer, HrTimers
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, Napi, NetRx
 from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.rps import Backlog, CallFunction, Steering
 from pseudokern.kernel.softirq import Softirq
 
 
@@ -31,13 +32,14 @@ class Deferral:
 
 
 class TunedNetRx(NetRx):
-    """NET_RX that knows which queues are tuned."""
+    """NET_RX that knows which queues are tuned. steering: where packets are handed on to."""
 
-    __slots__ = ("_deferrals", "_kernel", "_timers")
+    __slots__ = ("_deferrals", "_kernel", "_timers", "steering")
 
-    def __init__(self, kernel: Kernel, timers: HrTimers) -> None:
+    def __init__(self, kernel: Kernel, timers: HrTimers, steering: Steering) -> None:
         super().__init__(kernel.cost.softirq_item_ns, kernel.tick_period_ns)
         self.budget, self.budget_usecs = kernel.net_rx.budget, kernel.net_rx.budget_usecs
+        self.steering = steering
         self._kernel = kernel
         self._timers = timers
         self._deferrals: dict[Napi, Deferral] = {}
@@ -56,6 +58,10 @@ class TunedNetRx(NetRx):
 
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         end_ns = super().polled(this, napi, work, now_ns)
+        if work:
+            self.steering.steer(this, napi, work)
+        if isinstance(napi, Backlog) and napi.waiting:
+            napi.schedule(this)
         deferral = self._deferrals.get(napi)
         if deferral is not None and work < NAPI_WEIGHT:
             if work:
@@ -76,10 +82,10 @@ class TunedNetRx(NetRx):
         return poll
 
 
-def tuned_net_rx(kernel: Kernel, timers: HrTimers) -> TunedNetRx:
+def tuned_net_rx(kernel: Kernel, timers: HrTimers, call_function: CallFunction) -> TunedNetRx:
     """The NET_RX of this kernel, which can be tuned from now on."""
     if not isinstance(kernel.net_rx, TunedNetRx):
-        kernel.net_rx = TunedNetRx(kernel, timers)
+        kernel.net_rx = TunedNetRx(kernel, timers, Steering(kernel, call_function))
         kernel.softirqs.open_softirq(Softirq.NET_RX, kernel.net_rx.action)
     assert isinstance(kernel.net_rx, TunedNetRx)
     return kernel.net_rx
