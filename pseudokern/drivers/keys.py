@@ -292,16 +292,21 @@ class HexId(NamedTuple):
 class Gsi(NamedTuple):
     """An I/O APIC line, counted through all I/O APICs; trigger and shared: how it is used.
 
+    optional  0 is none, for a device without a pin
+
     A driver that has keys "trigger" or "shared" lets the file decide those.
     """
 
     minimum: int = 0
     trigger: Literal["edge", "level"] = "edge"
     shared: bool = False
+    optional: bool = False
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, int) or isinstance(value, bool):
             return _mistyped(value, "a line's number", "write it without quotes, like 16")
+        if self.optional and value == 0:
+            return value
         if not self.minimum <= value < limits.gsis:
             return _problem(
                 f"is {value}, which is no line of an I/O APIC that it can use",
@@ -398,9 +403,9 @@ PCI_KEYS: Mapping[str, Key] = {
     "bdf": Key(Bdf(), doc="PCI address; the next free slot if left out"),
     "node": Key(Node(), default=-1, doc="NUMA node it is plugged into, -1 for none"),
     "gsi": Key(
-        Gsi(minimum=PIRQ_A_GSI, trigger="level", shared=True),
+        Gsi(minimum=PIRQ_A_GSI, trigger="level", shared=True, optional=True),
         derive=intx_line,
-        doc="I/O APIC line of its INTx pin; as a Q35 board wires the slot if left out",
+        doc="I/O APIC line of its INTx pin; as a Q35 board wires the slot if left out; 0: none",
     ),
     "irq": Key(
         Integer(1, MOST_IRQS), doc="number of its first message; the lowest free one if left out"

@@ -176,7 +176,7 @@ def _line_uses(
 ) -> Iterator[_LineUse]:
     for name, key in keys.items():
         gsi = options.get(name)
-        if isinstance(key.kind, Gsi) and isinstance(gsi, int):
+        if isinstance(key.kind, Gsi) and isinstance(gsi, int) and (gsi or not key.kind.optional):
             trigger = options.get("trigger") or key.kind.trigger
             shared = options.get("shared")
             yield _LineUse(

@@ -59,6 +59,7 @@ class Function:
     kind: str = "msix"
     vectors: list[Vector] = field(default_factory=list)
     line: int = 0
+    has_pin: bool = True
     line_names: list[str] = field(default_factory=list)
     assumed: str = ""
 
@@ -180,6 +181,7 @@ def _described(bdf: str, recorded: Recorded) -> Function:
     function.linux_driver = driver if re.fullmatch(r"[\w.-]{1,60}", driver) else ""
     line = read("irq")
     function.line = int(line) if re.fullmatch(r"[0-9]{1,4}", line) else 0
+    function.has_pin = line != "0"
     return function
 
 
@@ -250,6 +252,8 @@ def _device_of(function: Function, recorded: Recorded) -> Iterator[DeviceTable]:
     if known is not None:
         if first >= 0:
             base["irq"] = first
+        if not function.has_pin:
+            base["gsi"] = 0
         name = known.pop("name")
         driver = known.pop("driver")
         values = {"name": name, "driver": driver, **base, **known}

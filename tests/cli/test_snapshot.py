@@ -153,6 +153,24 @@ def test_output_says_what_to_look_at_and_how_to_boot_it(pseudokern, tmp_path, mo
     ]
 
 
+def test_function_without_a_pin_gets_no_line(pseudokern, tmp_path):
+    rows = " 24:  1  0  PCI-MSIX-0000:00:05.0  0-edge  virtio0-config\n"
+    rows += " 25:  9  0  PCI-MSIX-0000:00:05.0  1-edge  virtio0-input\n"
+    function = "/sys/bus/pci/devices/0000:00:05.0"
+    text = f"== /proc/interrupts\n     CPU0  CPU1\n{rows}"
+    for name, value in (("vendor", "0x1af4"), ("device", "0x1044"), ("class", "0xffff00"),
+                        ("irq", "0"), ("driver", "virtio-pci")):  # fmt: skip
+        text += f"== {function}/{name}\n{value}\n"
+    Path(tmp_path, "report.txt").write_text(text)
+
+    pseudokern("snapshot", f"{tmp_path}/report.txt", "-o", f"{tmp_path}/theirs.toml")
+
+    (device,) = [
+        device for device in load(tmp_path / "theirs.toml").devices if device.options.get("bdf")
+    ]
+    assert device.options["gsi"] == 0
+
+
 def test_standard_input_is_read_for_a_dash(pseudokern, monkeypatch):
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(ROWS.encode())))
 

@@ -136,6 +136,22 @@ def test_line_is_shared_only_if_both_devices_want_it(complaints, read):
     ]
 
 
+def test_pci_device_without_a_pin_has_no_line_and_shares_none(read):
+    """Line 0 is another's, and edge-triggered."""
+    text = f"""{FOUR_CPUS}
+[[device]]
+name = "a"
+driver = "line"
+gsi = 0
+
+[[device]]
+name = "b"
+driver = "card"
+gsi = 0
+"""
+    assert [device.options["gsi"] for device in read(text).devices] == [0, 0]
+
+
 def test_line_beyond_the_io_apics_is_refused_until_there_is_another(complaints, read):
     device = '[[device]]\nname = "a"\ndriver = "line"\ngsi = 24\n'
     (line,) = complaints(FOUR_CPUS + device)
