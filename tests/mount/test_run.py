@@ -363,6 +363,24 @@ def test_without_namespaces_one_line_says_what_to_allow():
     assert line.endswith("allow it with: sudo sysctl user.max_user_namespaces=10000")
 
 
+def test_root_who_may_mount_but_not_leave_his_user_namespace_runs_nothing():
+    script = f"""
+        echo 0 > /proc/sys/user/max_user_namespaces
+        exec {COMMAND} run laptop -- echo ran
+    """
+    said = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (said.returncode, said.stdout) == (1, "")
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("no user namespace for user 0: ")
+    assert line.endswith("allow it with: sudo sysctl user.max_user_namespaces=10000")
+
+
 def test_without_access_to_dev_fuse_one_line_says_what_to_allow(as_user, public_place):
     said = subprocess.run(
         [*as_user(device_mode=0o600), "sh", "-c", f"{COMMAND} run laptop -- echo ran"],
