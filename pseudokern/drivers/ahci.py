@@ -44,7 +44,8 @@ class Ahci(IntxDevice):
         line, name = self.enable(), f"ahci[{self.function.bdf}]"
         if self.pc.pci.has_messages:
             desc = self.pc.pci.alloc_msi(self.function, 1)[0]
-            self.request_irq(desc.irq, self.complete, name=name)
+            self._handler = self.exchangeable(self.complete)
+            self.request_irq(desc.irq, self._handler, name=name)
             event: Target = message_of(desc).trigger_now
             self._interrupting = desc
         else:
@@ -94,4 +95,4 @@ class Ahci(IntxDevice):
             case None:
                 return []
             case desc:
-                return [message_plan(possible, desc)]
+                return [message_plan(possible, desc, self._handler)]

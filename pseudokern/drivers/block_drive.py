@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pseudokern.drivers.device import Device, IrqReturn
 from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.io_load import IoLoad, IoTotals, show_io_load
+from pseudokern.drivers.replaceable import ReplaceableHandler
 from pseudokern.hw.completion_queue import Coalescing, CompletionQueue, Trigger
 from pseudokern.hw.flash import Flash
 from pseudokern.irq.action import Handler
@@ -37,10 +38,13 @@ class QueuePlan(NamedTuple):
     replace: Callable[[Callable[[Handler], Handler]], None] | None = None
 
 
-def message_plan(cpus: CpuMask, desc: IrqDesc) -> QueuePlan:
-    """A queue with a message of its own, whose handler is the only one there."""
+def message_plan(cpus: CpuMask, desc: IrqDesc, handler: Handler) -> QueuePlan:
+    """A queue with a message of its own; handler is what was requested for it."""
 
     def replace(wrap: Callable[[Handler], Handler]) -> None:
+        if isinstance(handler, ReplaceableHandler):
+            handler.replace_handler(wrap)
+            return
         action = desc.actions[0]
         action.handler = wrap(action.handler)
         desc.changed()

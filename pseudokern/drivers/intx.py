@@ -54,6 +54,14 @@ class IntxSource:
 class IntxDevice(PciDevice):
     """A device on an INTx line."""
 
+    def exchangeable(self, handler: Handler) -> Handler:
+        """A handler that can be exchanged later, though with threadirqs a thread keeps it."""
+        if not self.pc.irqs.force_irqthreads:
+            return handler
+        from pseudokern.drivers.replaceable import ReplaceableHandler  # few machines have threads
+
+        return ReplaceableHandler(handler)
+
     def request_intx(self, desc: IrqDesc | None, name: str) -> None:
         """Share the line. Without a line the device has no interrupts."""
         if desc is not None:

@@ -17,6 +17,7 @@ from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice, IntxSource
 from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, OneOrEach, Rate
 from pseudokern.drivers.traffic import Target
+from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.softirq import Softirq
@@ -50,6 +51,7 @@ class Nvme(IntxDevice):
     DRIVER: ClassVar = "nvme"
 
     _interrupting: list[IrqDesc] | IntxSource | None = None  # of the I/O queues
+    _handlers: Sequence[Handler] = ()
 
     def probe(self) -> None:
         line = self.enable()
@@ -110,9 +112,10 @@ class Nvme(IntxDevice):
         """What a completion does, for each I/O queue that has an interrupt."""
         count = 1 + self.options["queues"] - self.poll_queues
         descs = self.pc.pci.alloc_msix(self.function, count, Spread(pre=1))
-        for number, desc in enumerate(descs):
-            self.request_irq(desc.irq, self.complete, name=f"{self.name}q{number}")
-        self._interrupting = descs[1:]
+        handlers = [self.exchangeable(self.complete) for _ in descs]
+        for number, (desc, handler) in enumerate(zip(descs, handlers, strict=True)):
+            self.request_irq(desc.irq, handler, name=f"{self.name}q{number}")
+        self._interrupting, self._handlers = descs[1:], handlers[1:]
         return [message_of(desc).trigger_now for desc in descs[1:]]
 
     def _share(self, line: IrqDesc | None) -> list[Target]:
@@ -148,7 +151,10 @@ class Nvme(IntxDevice):
         if isinstance(self._interrupting, IntxSource):
             return [intx_plan(masks[0], self._interrupting)]
         descs = self._interrupting or []
-        plans = [message_plan(cpus, desc) for cpus, desc in zip(masks, descs, strict=False)]
+        plans = [
+            message_plan(cpus, desc, handler)
+            for cpus, desc, handler in zip(masks, descs, self._handlers, strict=False)
+        ]
         return plans + [QueuePlan(cpus) for cpus in masks[len(descs) :]]
 
     def complete(self) -> IrqReturn:

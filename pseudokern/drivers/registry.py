@@ -32,6 +32,7 @@ _NOT_DRIVERS = {
     "nic_styles",
     "programs",
     "registry",
+    "replaceable",
     "rss",
     "test_lines",
     "traffic",

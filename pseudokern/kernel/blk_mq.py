@@ -292,7 +292,10 @@ class BlockLayer:
         """End a request in BLOCK on this CPU; blk_mq_raise_softirq()."""
         this = self.kernel.this
         self._done[this.cpu].append(request)
-        this.softirq_pending |= BLOCK_BIT
+        if self.force_irqthreads():
+            self.kernel.softirqs.raise_from_process(this, BLOCK_BIT)
+        else:
+            this.softirq_pending |= BLOCK_BIT
 
     def forget(self, disk: Disk) -> None:
         """A disk is gone, and so are its requests."""

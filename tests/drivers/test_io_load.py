@@ -195,6 +195,18 @@ def test_loaded_drive_without_messages_shares_its_line(pc):
     assert pc.irqs[20].total > 100
 
 
+@pytest.mark.parametrize("driver", [Nvme, Ahci])
+def test_threaded_handler_ends_ios_in_its_thread(pc, driver):
+    pc.irqs.force_irqthreads = True
+    device = plugged(pc, driver, "dev0")
+    begin(device, "depth=4 cpus=2")
+    run_for(pc, 20 * MS)
+    # 80 or 120 us for the drive, and some for the thread
+    assert 500 < results(device)["completed"] < 1000
+    assert not [record for record in pc.kernel.log if "nobody cared" in str(record)]
+    assert blocks(pc) == (0 if driver is Nvme else pytest.approx(600, rel=0.3))
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -243,10 +255,13 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(
     driver=st.sampled_from([Nvme, Ahci]), queues=st.integers(1, 4), poll=st.integers(0, 2),
-    share=st.booleans(), steps=STEPS, gates=st.booleans(),
+    share=st.booleans(), steps=STEPS, gates=st.booleans(), threads=st.booleans(),
 )  # fmt: skip
-def test_every_io_is_completed_in_flight_or_lost_by_name(driver, queues, poll, share, steps, gates):
+def test_every_io_is_completed_in_flight_or_lost_by_name(
+    driver, queues, poll, share, steps, gates, threads
+):
     pc = new_pc(4, gates=gates)
+    pc.irqs.force_irqthreads = threads
     pc.nvme_poll_queues = poll
     pc.kernel.share_cache = lambda _one, _other: share
     device = plugged(pc, driver, "dev0", **({"queues": queues} if driver is Nvme else {}))
