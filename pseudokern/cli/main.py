@@ -34,6 +34,7 @@ COMMANDS = {
     "insmod": "Load a module into a machine.",
     "rmmod": "Unload a module.",
     "lsmod": "List the modules that are loaded.",
+    "stat": "Show what devices did, and what CPUs spent their time with.",
     "ethtool": "Show and set what a network card can do.",
     "nvme": "Show and set features of an NVMe drive.",
     "machines": "List the machines that can be booted by name.",

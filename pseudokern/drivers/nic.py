@@ -36,6 +36,7 @@ from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
+from pseudokern.kernel.cpumask import first_cpu
 from pseudokern.kernel.napi import Napi
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
@@ -406,8 +407,10 @@ class Nic(NetDevice):
         ]
         for number, (_, desc) in enumerate(self.sources):
             queue, count = self.queues[number], desc.total if desc is not None else 0
+            cpu = first_cpu(desc.effective_affinity) if desc is not None else 0
             lines.append(
-                f"rx-{number} interrupts {count} delivered {queue.packets} dropped {queue.dropped}"
+                f"rx-{number} cpu {cpu} interrupts {count}"
+                f" delivered {queue.packets} dropped {queue.dropped}"
             )
         return "\n".join(lines) + "\n"
 
