@@ -3,11 +3,15 @@
 import pytest
 
 from pseudokern.drivers.ahci import Ahci
+from pseudokern.drivers.e1000 import E1000
 from pseudokern.drivers.edu import Edu
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nvme import Nvme
+from pseudokern.drivers.pcieport import PciePort
 from pseudokern.drivers.rtl8139 import Rtl8139
 from pseudokern.drivers.smbus import Smbus
+from pseudokern.drivers.usb_hcd import UsbHcd
+from pseudokern.drivers.virtio import Virtio
 from pseudokern.drivers.virtio_rng import VirtioRng
 from pseudokern.drivers.xhci import Xhci
 from pseudokern.irq.desc import Irq
@@ -20,12 +24,18 @@ MS = 1_000_000
 
 DRIVERS = [
     (Ahci, {"rate": "1 kHz"}),
+    (E1000, {"rate": "1 kHz"}),
     (Edu, {}),
     (Nic, {"style": "igb", "queues": 2, "rate": "5 kHz"}),
     (Nic, {"style": "virtio-net", "queues": 2, "rate": "5 kHz"}),
     (Nvme, {"queues": 4, "rate": "1 kHz"}),
+    (PciePort, {"services": ["pme", "aer", "hp"]}),
     (Rtl8139, {"rate": "1 kHz"}),
     (Smbus, {}),
+    (UsbHcd, {"rate": "1 kHz"}),
+    (Virtio, {"kind": "blk", "rate": "1 kHz"}),
+    (Virtio, {"kind": "scsi", "queues": 2, "rate": "1 kHz"}),
+    (Virtio, {"kind": "balloon", "rate": "1 kHz"}),
     (VirtioRng, {"rate": "1 kHz"}),
     (Xhci, {"rate": "1 kHz"}),
 ]
