@@ -47,18 +47,31 @@ class Moderation:
     interrupts  how many it has let through
     """
 
+    __slots__ = ("_alarm", "_delay_ns", "_frames", "_gap_ns", "_is_waiting", "_most_frames",
+                 "_noted", "_open_ns", "_timeline", "adaptive", "desc", "interrupts", "queue",
+                 "trigger", "waiting")  # fmt: skip
+
     def __init__(self, timeline: Timeline, queue: RxQueue) -> None:
         self.desc: IrqDesc | None = None
         self.trigger: Trigger
-        self.waiting = Waiting()
         self.adaptive: Dim | AdaptiveItr | None = None
         self.interrupts = 0
-        self._timeline = timeline
         self.queue = queue
+        self._timeline = timeline
         self._alarm = Alarm(timeline, self._time_is_up)
+        self._is_waiting = False
         self._frames = 0  # since the last interrupt
-        self._last_ns = -NS_PER_S
+        self._open_ns = 0  # no interrupt before that
         self._noted = (0, 0)  # packets and bytes at the last interrupt
+        self.wait(Waiting())
+
+    def wait(self, waiting: Waiting) -> None:
+        """How long to wait from the next frame on."""
+        self.waiting = waiting
+        us, floor_us = waiting.us, waiting.floor_us
+        self._most_frames = waiting.frames
+        self._delay_ns = 0 if waiting.is_gap else us * NS_PER_US
+        self._gap_ns = (max(us, floor_us) if waiting.is_gap else floor_us) * NS_PER_US
 
     def connect(self, message: Message | IntxSource) -> None:
         """Moderate the queue from now on."""
@@ -67,38 +80,38 @@ class Moderation:
 
     def stop(self) -> None:
         self._alarm.cancel()
+        self._is_waiting = False
         self._frames = 0
 
     def event(self, now_ns: int) -> None:
-        """A frame came, and the queue is not being polled."""
-        self._frames += 1
-        if self._alarm.is_set and self._frames != self.waiting.frames:
-            return
-        due_ns = self._due_ns(now_ns)
+        """A frame came, and the queue is not being polled. Hot path of queues that wait."""
+        self._frames = frames = self._frames + 1
+        due_ns = now_ns
+        if frames != self._most_frames:
+            if self._is_waiting:
+                return
+            due_ns += self._delay_ns
+        if due_ns < self._open_ns:
+            due_ns = self._open_ns
         if due_ns <= now_ns:
             self._interrupt(now_ns)
         else:
+            self._is_waiting = True
             self._alarm.set(due_ns)
 
-    def _due_ns(self, now_ns: int) -> int:
-        waiting, gap_us = self.waiting, self.waiting.floor_us
-        due_ns = now_ns
-        if waiting.is_gap:
-            gap_us = max(gap_us, waiting.us)
-        elif self._frames != waiting.frames:
-            due_ns += waiting.us * NS_PER_US
-        return max(due_ns, self._last_ns + gap_us * NS_PER_US)
-
     def _time_is_up(self) -> None:
+        self._is_waiting = False
         if self.queue.unpolled and not self.queue.scheduled:
             self._interrupt(self._timeline.now_ns)
         else:
             self._frames = 0  # somebody has polled them without an interrupt
 
     def _interrupt(self, now_ns: int) -> None:
-        self._alarm.cancel()
+        if self._is_waiting:
+            self._is_waiting = False
+            self._alarm.cancel()
         self._frames = 0
-        self._last_ns = now_ns
+        self._open_ns = now_ns + self._gap_ns
         self.interrupts += 1
         if self.adaptive is not None:
             self._adapt(now_ns)
@@ -109,11 +122,11 @@ class Moderation:
         if isinstance(adaptive, Dim):
             if adaptive.interrupted(now_ns, self._counts):
                 us, frames = adaptive.moderation
-                self.waiting = self.waiting._replace(us=us, frames=frames)
+                self.wait(self.waiting._replace(us=us, frames=frames))
         elif adaptive is not None:
             packets, size = self._counts()
             adaptive.interrupted(packets - self._noted[0], size - self._noted[1])
-            self.waiting = self.waiting._replace(us=1_000_000 // adaptive.rate_hz)
+            self.wait(self.waiting._replace(us=1_000_000 // adaptive.rate_hz))
             self._noted = (packets, size)
 
     def _counts(self) -> tuple[int, int]:

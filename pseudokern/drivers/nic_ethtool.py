@@ -252,7 +252,8 @@ class NicEthtool:
         if moderation is None or moderation.queue is not queue:
             moderation = self._moderations[number] = Moderation(self._nic.kernel.timeline, queue)
         moderation.stop()
-        moderation.waiting, moderation.adaptive, moderation.desc = waiting, adaptive, desc
+        moderation.wait(waiting)
+        moderation.adaptive, moderation.desc = adaptive, desc
         moderation.connect(source)
 
     def stop(self) -> None:
