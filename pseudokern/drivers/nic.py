@@ -223,6 +223,9 @@ class Nic(NetDevice):
         self.queues = []
         self.sources = []
         self.rings = []
+        self.channels, self.ring_size = self.options["queues"], self.style.ring
+        if "ethtool" in self.__dict__:
+            self.ethtool.reset()
         self._vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
         # A driver that follows CPUs uses as many queues as there are CPUs when it is probed.
@@ -264,6 +267,12 @@ class Nic(NetDevice):
             queue.set_size(size)
         if was_up:
             self.open()
+
+    def release(self) -> None:
+        super().release()
+        if "napi" in self.__dict__:
+            self.napi.end()
+            del self.napi
 
     def set_channels(self, count: int) -> None:
         """Use so many queues, each with a vector, requested anew unless the driver keeps them.

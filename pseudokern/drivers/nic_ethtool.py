@@ -249,12 +249,19 @@ class NicEthtool:
                 moderation.stop()
             source.connect(queue)
             return
-        if moderation is None or moderation.queue is not queue:
+        if moderation is None:
             moderation = self._moderations[number] = Moderation(self._nic.kernel.timeline, queue)
         moderation.stop()
+        moderation.queue = queue
         moderation.wait(waiting)
         moderation.adaptive, moderation.desc = adaptive, desc
         moderation.connect(source)
+
+    def reset(self) -> None:
+        """The driver is bound anew, and has its defaults."""
+        self.coalesce = dict(self.ops.coalesce)
+        self.tx_ring = self.ops.tx_ring
+        self.__dict__.pop("rss", None)
 
     def stop(self) -> None:
         """The interface goes down."""

@@ -28,7 +28,7 @@ class ThreadedHandler:
         self.queue = queue
         self._kernel: Kernel = threads.kernel
         self._event = KEvent()
-        threads.create(f"napi/{name}-{napi_id}", self._main())
+        self.thread = threads.create(f"napi/{name}-{napi_id}", self._main())
 
     def __call__(self) -> IrqReturn:
         if not self.queue.scheduled:
@@ -91,6 +91,11 @@ class NicNapi:
                 desc.actions[0].handler = self._handler(number)
         for desc in nic.pc.irqs:
             desc.changed()
+
+    def end(self) -> None:
+        """The driver lets go of the card: its threads end."""
+        for handler in self._handlers.values():
+            handler.thread.stop()
 
     def _handler(self, number: int) -> ThreadedHandler | NapiHandler:
         queue = self._nic.queues[number]

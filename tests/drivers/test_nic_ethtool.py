@@ -156,3 +156,20 @@ def test_dropped_frames_have_the_name_that_the_driver_gives_them(plug):
         for _ in range(queue.size + 3):
             queue.receive(0)
         assert card.ethtool.stats()[name] == 3
+
+
+def test_driver_that_is_bound_anew_has_its_defaults_and_no_old_counts(pc, plug):
+    card = plug(Nic, "eth0", style="mlx5", queues=2, rate="50 kHz")
+    before = card.ethtool.ring(), card.ethtool.coalescing(), card.ethtool.channels()
+    card.ethtool.set_ring({"rx": 64})
+    card.ethtool.set_coalescing({"rx-usecs": 50, "rx-frames": 8})
+    card.ethtool.set_channels({"combined": 1})
+    run_for(pc, 10 * MS)
+    card.remove()
+    card.attach()
+    card.open()
+    assert (card.ethtool.ring(), card.ethtool.coalescing(), card.ethtool.channels()) == before
+    assert card.received().packets == 0
+    run_for(pc, 10 * MS)
+    pc.fold_counts()
+    assert card.received().packets == pytest.approx(1_000, rel=0.15)

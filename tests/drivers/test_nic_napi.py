@@ -123,3 +123,18 @@ def test_flood_in_a_thread_is_no_lockup_and_drops_what_does_not_fit(pc, plug):
     received = card.received()
     assert received.packets * 50 == pytest.approx(3_850_000, rel=0.05)
     assert received.dropped > received.packets // 2
+
+
+def test_threads_end_when_the_driver_lets_go_of_the_card(pc, plug):
+    card = plug(Nic, "eth0", style="igb", queues=2, rate="100 kHz")
+    card.napi.threaded = True
+    card.napi.apply()
+    run_for(pc, MS)
+    card.remove()
+    assert [t.comm for t in pc.irqs.kthreads.by_pid.values() if t.comm.startswith("napi/")] == []
+    card.attach()
+    card.open()
+    run_for(pc, 10 * MS)
+    pc.fold_counts()
+    assert not card.napi.threaded
+    assert card.received().packets > 1_500
