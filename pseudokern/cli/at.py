@@ -42,7 +42,18 @@ def check_is_mounted(directory: Path) -> None:
     from pseudokern.run.mountpoint import is_mounted  # boot has another time for it
 
     if not is_mounted(directory):
-        at = "" if directory == DEFAULT_DIRECTORY else f" --at {directory}"
-        raise click.ClickException(
-            f"{directory}: no machine is mounted; boot one with: pseudokern boot{at}"
-        )
+        raise _no_machine(directory)
+
+
+def check_shows_machine(directory: Path) -> None:
+    """The same for a command that also works inside `run`, where the files of a machine are in /sys
+    and nothing is mounted on a directory of its own."""
+    if not (directory / "sys/kernel/debug/pseudokern").is_dir():
+        raise _no_machine(directory)
+
+
+def _no_machine(directory: Path) -> click.ClickException:
+    at = "" if directory == DEFAULT_DIRECTORY else f" --at {directory}"
+    return click.ClickException(
+        f"{directory}: no machine is mounted; boot one with: pseudokern boot{at}"
+    )

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from pseudokern.cli.at import at_option
+from pseudokern.cli.at import at_option, check_shows_machine
 
 NET = Path("sys/kernel/debug/pseudokern/net")
 HEADERS = 16 + 4 + 4 + 4  # of the message, of generic netlink, of the nest and of the name
@@ -87,11 +87,7 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
         pseudokern ethtool -L eth0 combined 2
         pseudokern ethtool -X eth0 equal 2
     """
-    if not (directory / NET).is_dir():
-        at = f" --at {directory}" if str(directory) != "mountpoint" else ""
-        raise click.ClickException(
-            f"{directory}: no machine is mounted; boot one with: pseudokern boot{at}"
-        )
+    check_shows_machine(directory)
     try:
         click.echo(_run(directory / NET, arguments), nl=False)
     except EthtoolError as error:

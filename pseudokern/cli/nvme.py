@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import click
 
-from pseudokern.cli.at import at_option, write_once
+from pseudokern.cli.at import at_option, check_shows_machine, write_once
 
 NVME = Path("sys/kernel/debug/pseudokern/nvme")
 MOST_FEATURES = 256
@@ -94,11 +94,7 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
         pseudokern nvme set-feature /dev/nvme0 -f 8 -v 0x107   # 8 completions, 100 us
         pseudokern nvme set-feature /dev/nvme0 -f 9 -v 0x10002  # but not for vector 2
     """
-    if not (directory / "sys/kernel/debug/pseudokern").is_dir():
-        at = f" --at {directory}" if str(directory) != "mountpoint" else ""
-        raise click.ClickException(
-            f"{directory}: no machine is mounted; boot one with: pseudokern boot{at}"
-        )
+    check_shows_machine(directory)
     commands = {"get-feature": _get_feature, "set-feature": _set_feature}
     if not arguments or arguments[0] not in commands:
         said = f" {arguments[0]!r}" if arguments else ""

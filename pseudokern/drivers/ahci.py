@@ -5,26 +5,26 @@ Follows drivers/ata/ahci.c.
 A load goes to one solid-state disk, at the first port: one queue, and 32 commands at a time.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice, IntxSource
+from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, Rate
+from pseudokern.drivers.loaded_drive import LoadedDrive
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.block_drive import DriveLoad, QueuePlan
+    from pseudokern.drivers.block_drive import QueuePlan
 
 NCQ_DEPTH = 32
 BLOCK_BIT = 1 << Softirq.BLOCK
 
 
-class Ahci(IntxDevice):
+class Ahci(LoadedDrive):
     """An AHCI controller. rate: completions a second, of all ports together."""
 
     KEYS: ClassVar = {
@@ -37,6 +37,7 @@ class Ahci(IntxDevice):
     }
     IDENTITY: ClassVar = (0x8086, 0x2922, 0x010601)
     DRIVER: ClassVar = "ahci"
+    NR_REQUESTS: ClassVar = NCQ_DEPTH
 
     _interrupting: IrqDesc | IntxSource | None = None
 
@@ -57,35 +58,11 @@ class Ahci(IntxDevice):
         self.kernel.this.softirq_pending |= BLOCK_BIT
         return IrqReturn.HANDLED
 
-    @cached_property
-    def io(self) -> "DriveLoad":
-        """The disk, as far as it does real I/O."""
-        from pseudokern.drivers.block_drive import DriveLoad  # few machines load their disks
-
-        return DriveLoad(self, self._plan_queues, NCQ_DEPTH)
-
-    @classmethod
-    def load_keys(cls) -> Mapping[str, Key]:
-        from pseudokern.drivers.io_load import IO_LOAD_KEYS
-
-        return IO_LOAD_KEYS
-
-    def set_load(self, options: Mapping[str, Any] | None) -> None:
-        self.io.set(options)
-
-    def show_load(self) -> str:
-        return self.io.show()
-
-    def show_results(self) -> str:
-        return self.io.show_results()
-
     def release(self) -> None:
-        if "io" in vars(self):
-            self.io.remove()
-        self._interrupting = None
         super().release()
+        self._interrupting = None
 
-    def _plan_queues(self) -> "Sequence[QueuePlan]":
+    def plan_queues(self) -> "Sequence[QueuePlan]":
         from pseudokern.drivers.block_drive import intx_plan, message_plan
 
         possible = self.kernel.possible

@@ -9,13 +9,14 @@ block_drive.py.
 Without messages there is one I/O queue, and both share the INTx line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.intx import IntxDevice, IntxSource
+from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, OneOrEach, Rate
+from pseudokern.drivers.loaded_drive import LoadedDrive
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc
@@ -25,7 +26,7 @@ from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pci import Spread
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.block_drive import DriveLoad, QueuePlan
+    from pseudokern.drivers.block_drive import QueuePlan
     from pseudokern.hw.nvme_features import Features
 
 MAX_QUEUES = 1024
@@ -33,7 +34,7 @@ QUEUE_DEPTH = 1024  # io_queue_depth, one of which stays free: blk-mq sees 1023 
 BLOCK_BIT = 1 << Softirq.BLOCK
 
 
-class Nvme(IntxDevice):
+class Nvme(LoadedDrive):
     """A drive. rate: completions a second on each I/O queue that has its CPU."""
 
     KEYS: ClassVar = {
@@ -49,6 +50,7 @@ class Nvme(IntxDevice):
     }  # fmt: skip
     IDENTITY: ClassVar = (0x144D, 0xA808, 0x010802)
     DRIVER: ClassVar = "nvme"
+    NR_REQUESTS: ClassVar = QUEUE_DEPTH - 1
 
     _interrupting: list[IrqDesc] | IntxSource | None = None  # of the I/O queues
     _handlers: Sequence[Handler] = ()
@@ -68,12 +70,9 @@ class Nvme(IntxDevice):
         queues: int = self.options["queues"]
         return min(self.pc.nvme_poll_queues, queues - 1)
 
-    @cached_property
-    def io(self) -> "DriveLoad":
-        """The drive, as far as it does real I/O."""
-        from pseudokern.drivers.block_drive import DriveLoad  # few machines load their drives
-
-        return DriveLoad(self, self._plan_queues, QUEUE_DEPTH - 1, self.features)
+    @property
+    def coalescing(self) -> "Features":
+        return self.features
 
     @cached_property
     def features(self) -> "Features":
@@ -85,28 +84,11 @@ class Nvme(IntxDevice):
         features.changed = self._features_changed
         return features
 
-    @classmethod
-    def load_keys(cls) -> Mapping[str, Key]:
-        from pseudokern.drivers.io_load import IO_LOAD_KEYS
-
-        return IO_LOAD_KEYS
-
-    def set_load(self, options: Mapping[str, Any] | None) -> None:
-        self.io.set(options)
-
-    def show_load(self) -> str:
-        return self.io.show()
-
-    def show_results(self) -> str:
-        return self.io.show_results()
-
     def release(self) -> None:
-        if "io" in vars(self):
-            self.io.remove()
+        super().release()
         if "features" in vars(self):
             self.features.reset()
         self._interrupting = None
-        super().release()
 
     def _request_messages(self) -> list[Target]:
         """What a completion does, for each I/O queue that has an interrupt."""
@@ -144,7 +126,7 @@ class Nvme(IntxDevice):
         """Without messages there is no room for them."""
         return isinstance(self._interrupting, list) and self.poll_queues > 0
 
-    def _plan_queues(self) -> "Sequence[QueuePlan]":
+    def plan_queues(self) -> "Sequence[QueuePlan]":
         from pseudokern.drivers.block_drive import QueuePlan, intx_plan, message_plan
 
         masks = self.queue_cpus()

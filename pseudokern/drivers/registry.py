@@ -24,6 +24,7 @@ _NOT_DRIVERS = {
     "itr",
     "keys",
     "load",
+    "loaded_drive",
     "moderation",
     "net_device",
     "net_load",
