@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -104,20 +105,7 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str | None
     help="Feed back writes recorded with --record.",
 )
 @click.option("--detach", is_flag=True, help="Return once it is mounted; halt ends it.")
-def command(
-    machine: str,
-    directory: Path,
-    seed: int | None,
-    clock: Clock,
-    speed: float | None,
-    for_ns: int | None,
-    cmdline: str,
-    kernel: str | None,
-    cpus: int | None,
-    record: Path | None,
-    replay: Path | None,
-    detach: bool,
-) -> None:
+def command(machine: str, directory: Path, *, detach: bool, **given: Any) -> None:
     """Boot a machine and mount its /proc and /sys.
 
     MACHINE is a preset's name or the path of a machine file. Ctrl-C shuts it down and unmounts.
@@ -127,20 +115,7 @@ def command(
         cat mountpoint/proc/interrupts
         echo 3 > mountpoint/proc/irq/24/smp_affinity
     """
-    options = read_options(
-        machine,
-        directory,
-        seed=seed,
-        clock=clock,
-        speed=speed,
-        for_ns=for_ns,
-        cmdline=cmdline,
-        kernel=kernel,
-        cpus=cpus,
-        record=record,
-        replay=replay,
-        exit_when_done=not detach,
-    )
+    options = read_options(machine, directory, exit_when_done=not detach, **given)
     try:
         if detach:
             run_detached(directory, lambda ready: run_until_halted(options, ready))

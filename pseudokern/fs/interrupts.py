@@ -121,6 +121,7 @@ class InterruptsFile:
         if kernel.online == kernel.possible:
             self._columns = tuple
         elif len(online) == 1:
+            # mypy infers no type for a lambda with a default.
             self._columns = lambda counts, only=online[0]: (counts[only],)  # type: ignore[misc]
         else:
             self._columns = itemgetter(*online)

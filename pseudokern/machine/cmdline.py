@@ -43,7 +43,7 @@ _PCI_OPTIONS = frozenset(
     nocrs nodomains noearly noioapicquirk noioapicreroute nommconf norom off pcie_bus_peer2peer
     pcie_bus_perf pcie_bus_safe pcie_bus_tune_off pcie_scan_all realloc resource_alignment rom
     routeirq skip_isa_align use_crs use_e820
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905 - a list of a hundred strings is read by nobody
 )
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')

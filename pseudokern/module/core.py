@@ -112,6 +112,7 @@ class Core:
                 self._report(self, users_part(error))
                 return otherwise
 
+        # Functions take any attribute, which typeshed does not know.
         call.symbol = f"{symbol_name(function)} [{self.name}]"  # type: ignore[attr-defined]
         return call
 

@@ -4,13 +4,12 @@ import errno
 
 import pytest
 
-from pseudokern.fs.attributes import Caller
 from pseudokern.fs.tree import Tree
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
+from tests.fs.whole_files import read, write
 
-ROOT = Caller(0, 0, 0)
 DISK = "/sys/devices/pci0000:01/0000:01:00.0/nvme/nvme0/nvme0n1"
 LOAD = "/sys/kernel/debug/pseudokern/load/nvme0"
 MACHINE = """
@@ -38,22 +37,6 @@ def boot(tmp_path):
         return Tree(Machine(load(str(path)), 0))
 
     return boot_machine
-
-
-def read(tree, path):
-    file = tree.open(path, 0, ROOT)
-    try:
-        return file.read(65536, 0).decode()
-    finally:
-        file.release()
-
-
-def write(tree, path, text):
-    file = tree.open(path, 1, ROOT)
-    try:
-        file.write(text.encode(), 0)
-    finally:
-        file.release()
 
 
 def run_ms(tree, duration_ms):

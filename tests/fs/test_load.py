@@ -4,34 +4,17 @@ import errno
 
 import pytest
 
-from pseudokern.fs.attributes import Caller
 from pseudokern.fs.tree import Tree
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
+from tests.fs.whole_files import read, write
 
-ROOT = Caller(0, 0, 0)
 DEBUG = "/sys/kernel/debug/pseudokern"
 
 
 @pytest.fixture
 def tree():
     return Tree(Machine(load("laptop"), 0))
-
-
-def read(tree, path):
-    file = tree.open(path, 0, ROOT)
-    try:
-        return file.read(65536, 0).decode()
-    finally:
-        file.release()
-
-
-def write(tree, path, text):
-    file = tree.open(path, 1, ROOT)
-    try:
-        file.write(text.encode(), 0)
-    finally:
-        file.release()
 
 
 def test_drives_are_there_to_be_loaded(tree):

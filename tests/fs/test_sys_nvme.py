@@ -4,25 +4,15 @@ import posixpath
 
 import pytest
 
-from pseudokern.fs.attributes import Caller
 from pseudokern.fs.tree import Tree
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
-
-ROOT = Caller(0, 0, 0)
+from tests.fs.whole_files import ROOT, read
 
 
 @pytest.fixture(scope="module")
 def tree():
     return Tree(Machine(load("server-64"), 0))
-
-
-def read(tree, path):
-    file = tree.open(path, 0, ROOT)
-    try:
-        return file.read(65536, 0).decode()
-    finally:
-        file.release()
 
 
 def resolve(tree, link):

@@ -2,15 +2,14 @@
 
 import pytest
 
-from pseudokern.fs.attributes import Caller
 from pseudokern.fs.tree import Tree
 from pseudokern.kernel.cpumask import cpulist_parse
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
+from tests.fs.whole_files import read
 
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
-ROOT = Caller(0, 0, 0)
 
 
 @pytest.fixture
@@ -30,14 +29,6 @@ socket_distance = 12
 """
     )
     return Tree(Machine(load(file), 0))
-
-
-def read(tree, path):
-    file = tree.open(path, 0, ROOT)
-    try:
-        return file.read(65536, 0).decode()
-    finally:
-        file.release()
 
 
 def names(tree, path):

@@ -156,6 +156,7 @@ def test_time_goes_on_after_every_change_of_mode(still):
     for mode in ("wall", "free", "wall", "free"):
         (still.clock / "mode").write_text(mode)
         now_ns = still.now_ns()
+        # The lambda is called before now_ns is another.
         wait_until(lambda: still.now_ns() > now_ns, f"time passes in mode {mode}")  # noqa: B023
     (still.clock / "mode").write_text("step")
     now_ns = still.now_ns()

@@ -343,14 +343,13 @@ def test_program_without_dashes_is_told_where_they_go():
     )
 
 
-@pytest.mark.skipif(bool(why := needs_program("setpriv")), reason=why)
-def test_without_namespaces_one_line_says_what_to_allow():
+def assert_refused_where_none_may_be_made(launcher: str, what: str) -> None:
+    """The limit is one of the user namespace, so it is set in one of ours."""
     script = f"""
         echo 0 > /proc/sys/user/max_user_namespaces
-        exec setpriv --bounding-set=-sys_admin {COMMAND} run laptop -- echo ran
+        exec {launcher} {COMMAND} run laptop -- echo ran
     """
     said = subprocess.run(
-        # The limit is one of the user namespace, so it is set in one of ours.
         ["unshare", "--user", "--map-root-user", "sh", "-c", script],
         check=False,
         capture_output=True,
@@ -359,26 +358,17 @@ def test_without_namespaces_one_line_says_what_to_allow():
     )
     assert (said.returncode, said.stdout) == (1, "")
     (line,) = said.stderr.splitlines()
-    assert line.startswith("no mount namespace for user 0: ")
+    assert line.startswith(f"no {what} namespace for user 0: ")
     assert line.endswith("allow it with: sudo sysctl user.max_user_namespaces=10000")
+
+
+@pytest.mark.skipif(bool(why := needs_program("setpriv")), reason=why)
+def test_without_namespaces_one_line_says_what_to_allow():
+    assert_refused_where_none_may_be_made("setpriv --bounding-set=-sys_admin", "mount")
 
 
 def test_root_who_may_mount_but_not_leave_his_user_namespace_runs_nothing():
-    script = f"""
-        echo 0 > /proc/sys/user/max_user_namespaces
-        exec {COMMAND} run laptop -- echo ran
-    """
-    said = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "sh", "-c", script],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert (said.returncode, said.stdout) == (1, "")
-    (line,) = said.stderr.splitlines()
-    assert line.startswith("no user namespace for user 0: ")
-    assert line.endswith("allow it with: sudo sysctl user.max_user_namespaces=10000")
+    assert_refused_where_none_may_be_made("", "user")
 
 
 def test_without_access_to_dev_fuse_one_line_says_what_to_allow(as_user, public_place):

@@ -51,7 +51,7 @@ def test_write_moves_an_interrupt(boot):
 
 def test_refused_write_has_the_errno_of_linux(boot):
     machine = boot("laptop")
-    with pytest.raises(OSError) as refused:  # noqa: PT011
+    with pytest.raises(OSError) as refused:  # noqa: PT011 - the errno is looked at below
         machine.write(f"proc/irq/{machine.irq('nvme0q1')}/smp_affinity", "1")
     assert refused.value.errno == errno.EPERM
 
