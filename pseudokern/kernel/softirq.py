@@ -76,10 +76,13 @@ class Softirqs:
         self._actions[number] = action
 
     def irq_exit(self, this: PerCpu, now_ns: int, irq_ns: int) -> None:
-        """Run what is pending on this CPU, from now_ns on; an interrupt of irq_ns ended then."""
+        """An interrupt of irq_ns ended at now_ns: run what is pending on this CPU.
+
+        If it came in the middle of a run, that run goes on first, and ends so much later.
+        """
         if now_ns - irq_ns < this.softirq_end_ns:
             self.put_off(this, irq_ns)
-        else:
+        elif this.softirq_pending:
             self._begin(this, now_ns)
 
     def _begin(self, this: PerCpu, now_ns: int) -> None:
@@ -92,9 +95,10 @@ class Softirqs:
         self.run_ended(this, now_ns, self._actions[number](this, now_ns + self._softirq_ns))
 
     def put_off(self, this: PerCpu, irq_ns: int) -> None:
-        """Run what is pending later: an interrupt of irq_ns came in the middle of a run."""
+        """An interrupt of irq_ns came in the middle of a run, after which runs what is pending."""
         this.softirq_end_ns = end_ns = this.softirq_end_ns + irq_ns
-        self._alarms[this.cpu].set(end_ns)
+        if this.softirq_pending:
+            self._alarms[this.cpu].set(end_ns)
 
     def run_ended(self, this: PerCpu, began_ns: int, end_ns: int) -> None:
         """Note how long a run takes; what it raised itself, or left over, runs after it."""

@@ -186,7 +186,7 @@ class Entry:
     def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:
         end_ns = cpu.occupy(cost_ns)
         this.hardirq_ns += cost_ns
-        if this.softirq_pending:
+        if this.softirq_pending or end_ns - cost_ns < this.softirq_end_ns:
             self._kernel.softirqs.irq_exit(this, end_ns, cost_ns)
 
     def _apic_error(self, this: PerCpu) -> int:

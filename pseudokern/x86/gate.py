@@ -85,7 +85,7 @@ class EdgeGate:
             if (answer := self._action.handler()) is not _HANDLED:
                 judge(self._desc, self._action, answer)
         finally:
-            if this.softirq_pending:
+            if this.softirq_pending or now_ns < this.softirq_end_ns:
                 kernel.softirqs.irq_exit(this, end_ns, cost_ns)
             kernel.this = outer
 
@@ -150,8 +150,7 @@ class NapiGate(EdgeGate):
         self.count += 1
         cpu.ready_ns = cpu.busy_until_ns = now_ns + cost_ns
         self._napi.schedule(this)
-        if this.softirq_pending:
-            self._kernel.softirqs.put_off(this, cost_ns)
+        self._kernel.softirqs.put_off(this, cost_ns)
 
     def _finish(self, packets: int, began_ns: int) -> None:
         """End a poll that is not among those of `polls`; -1 packets: it failed."""

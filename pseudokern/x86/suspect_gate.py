@@ -33,6 +33,6 @@ class SuspectGate(EdgeGate):
             else:
                 judge(self._desc, self._action, answer)
         finally:
-            if this.softirq_pending:
+            if this.softirq_pending or now_ns < this.softirq_end_ns:
                 kernel.softirqs.irq_exit(this, end_ns, cost_ns)
             kernel.this = outer

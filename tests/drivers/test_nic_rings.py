@@ -162,8 +162,11 @@ def test_one_cpu_polls_no_more_than_four_million_frames_a_second():
     assert delivered + dropped == pytest.approx(8_000_000, rel=0.05)
 
 
-def test_interrupts_of_others_starve_the_polls_of_a_queue_until_most_frames_are_dropped():
-    """Receive livelock: 1.6 us an interrupt leave no time for softirqs from 625,000/s on."""
+def test_interrupts_of_others_starve_the_polls_of_a_queue_until_all_frames_are_dropped():
+    """Receive livelock: 1.6 us an interrupt leave no time for softirqs from 625,000/s on.
+
+    But while the one interrupt that can wait does not, they get what is left.
+    """
 
     def delivered_hz(interrupts_hz):
         pc = new_pc(1, cost=CostModel())
@@ -176,9 +179,10 @@ def test_interrupts_of_others_starve_the_polls_of_a_queue_until_most_frames_are_
 
     assert delivered_hz(0)[0] == pytest.approx(200_000, rel=0.05)
     assert delivered_hz(300_000)[0] == pytest.approx(200_000, rel=0.1)
-    delivered, dropped = delivered_hz(2_000_000)
-    assert delivered < 80_000
-    assert dropped > 120_000
+    assert delivered_hz(2_000_000)[0] < 80_000
+    delivered, dropped = delivered_hz(10_000_000)
+    assert delivered < 1_000
+    assert dropped > 180_000
 
 
 def interrupts_hz(pc, nic):
