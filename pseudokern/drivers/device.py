@@ -17,7 +17,7 @@ A driver declares the KEYS that a machine file may set, and what it does when it
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pseudokern.drivers.irq_calls import IrqCalls
@@ -111,7 +111,7 @@ class Device(IrqCalls):
         """Raise an ISA interrupt: one edge on its line."""
         self.pc.gsis.pulse(irq)
 
-    def traffic(self, rate_hz: float, targets: list[Target]) -> PoissonTraffic:
+    def traffic(self, rate_hz: float, targets: Sequence[Target]) -> PoissonTraffic:
         """Call each of targets rate_hz times a second, at random times, from now on."""
         self._streams_used += 1
         if self._streams_used > len(self._streams):

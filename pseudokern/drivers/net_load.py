@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pseudokern.drivers.keys import Choice, Duration, Integer, Key, Rate
 from pseudokern.drivers.rss import Flow, drawn_flows
-from pseudokern.drivers.traffic import PoissonTraffic, Target
+from pseudokern.drivers.traffic import PoissonTraffic
 from pseudokern.sim.alarm import Alarm
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.nic import Nic
+    from pseudokern.drivers.nic import Nic, RxQueue
 
 NS_PER_S = 1_000_000_000
 MAX_FLOWS = 4096
@@ -41,7 +41,7 @@ class NetLoad:
         self._stream = PoissonTraffic(timeline, chance(f"{nic.name}/load"))
         self._clock = Alarm(timeline, self._switch)
         self._end = Alarm(timeline, self.stop)
-        self._targets: list[Target] = []
+        self._targets: list[RxQueue] = []
         self._is_on = False
         self._sent = 0
         self._began_ns = 0
@@ -88,7 +88,7 @@ class NetLoad:
             return
         if until_ns is not None:
             self._end.set(until_ns)
-        self._targets = [self.nic.queue_of(flow).receive for flow in self.flows]
+        self._targets = [self.nic.queue_of(flow) for flow in self.flows]
         self._sent, self._began_ns, self._is_on = 0, now_ns, False
         self._rate_hz, self._on_ns, self._off_ns = options["rate"], options["on"], options["off"]
         if options["arrivals"] == "poisson":
@@ -111,7 +111,7 @@ class NetLoad:
         self._sent += 1
         # From the beginning, so that a rate that is no whole number of nanoseconds is kept.
         self._clock.set(self._began_ns + int(self._sent * NS_PER_S / self._rate_hz))
-        self._targets[self._sent % len(self._targets)](now_ns)
+        self._targets[self._sent % len(self._targets)].arrive(now_ns)
 
     def _switch(self) -> None:
         """Between a burst and the pause after it."""

@@ -30,14 +30,14 @@ from pseudokern.drivers.keys import (
 )
 from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
-from pseudokern.drivers.traffic import Target
 from pseudokern.hw.message import Message
 from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.cpumask import first_cpu
-from pseudokern.kernel.napi import Napi
+from pseudokern.kernel.napi import CountedNapi
+from pseudokern.x86.gate import CountedGate
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
 
@@ -79,24 +79,37 @@ class Ring:
         self.frame_bytes = frame_bytes
 
 
-class RxQueue(Napi):
+class RxQueue(CountedNapi):
     """One receive queue: its ring of frames, and the trigger of the message that says so.
 
-    unpolled    frames that came since the last poll, or were left by it
+    arrive      what a frame does: receive(), or a shorter way that comes to the same
     whole_ring  all that frames need not look at; slots are laid out by name, so it comes last
 
     Only polls empty the ring, so whatever is more than its size at a poll came when it was full:
     it need not be asked of every frame.
     """
 
-    __slots__ = ("trigger", "unpolled", "whole_ring")
+    __slots__ = ("_trigger", "arrive", "whole_ring")
 
     def __init__(self, message: Message | IntxSource, size: int = RING) -> None:
         super().__init__()
-        self.unpolled = 0
         self.whole_ring = Ring(size)
-        self.trigger: Trigger
+        self.arrive: Trigger
         message.connect(self)
+
+    @property
+    def trigger(self) -> Trigger:
+        """What tells the CPU that there are frames."""
+        return self._trigger
+
+    @trigger.setter
+    def trigger(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        gate = getattr(trigger, "__self__", None)
+        if isinstance(gate, CountedGate) and gate.napi is self:
+            self.arrive = gate.arrive
+        else:
+            self.arrive = self.receive
 
     @property
     def frames(self) -> int:
@@ -133,19 +146,14 @@ class RxQueue(Napi):
         """A frame arrives. While NAPI polls, the card's interrupt for this queue is off."""
         self.unpolled += 1
         if not self.scheduled:
-            self.trigger(now_ns)
+            self._trigger(now_ns)
 
-    def poll(self, weight: int) -> int:
-        taken = self.unpolled
-        if taken > weight:
-            ring = self.whole_ring
-            if taken > ring.size:
-                ring.dropped += taken - ring.size
-                taken = ring.size
-            self.unpolled = taken - weight
-            return weight
-        self.unpolled = 0
-        return taken
+    def poll_some(self, weight: int) -> int:
+        ring = self.whole_ring
+        if self.unpolled > ring.size:
+            ring.dropped += self.unpolled - ring.size
+            self.unpolled = ring.size
+        return super().poll_some(weight)
 
     def discard(self) -> None:
         """The ring is taken down with what is in it."""
@@ -455,11 +463,11 @@ class Nic(NetDevice):
         """One stream for all queues that have the same rate."""
         if self.load is not None:
             self._start_load(self.load)
-        by_rate: dict[float, list[Target]] = {}
+        by_rate: dict[float, list[RxQueue]] = {}
         used = self.queues[: self.channels]
         for number, rate_hz in enumerate(self.options["rate"]):
             queue = used[number % len(used)]
-            by_rate.setdefault(rate_hz, []).append(queue.receive)
+            by_rate.setdefault(rate_hz, []).append(queue)
         for rate_hz, targets in by_rate.items():
             self.traffic(rate_hz, targets)
 

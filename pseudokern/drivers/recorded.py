@@ -31,6 +31,7 @@ from pseudokern.drivers.keys import (
     Text,
 )
 from pseudokern.drivers.nic import RxQueue
+from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msix import MAX_ENTRIES
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import Irq, IrqDesc
@@ -98,10 +99,10 @@ class Recorded(IntxDevice):
 
     def _request(self, vector: dict[str, Any], desc: IrqDesc) -> None:
         handler: Handler = self._handle
-        event = message_of(desc).trigger_now
+        event: Target = message_of(desc).trigger_now
         if self.function.pci_class >> 16 == NETWORK:
             queue = RxQueue(message_of(desc))
-            handler, event = NapiHandler(self.kernel, queue), queue.receive
+            handler, event = NapiHandler(self.kernel, queue), queue
         self.request_irq(desc.irq, handler, name=vector["name"])
         if vector["hint"]:
             irq_set_affinity_and_hint(desc, vector["hint"])

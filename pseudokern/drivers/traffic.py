@@ -6,7 +6,8 @@ Times and targets are drawn in blocks (sim/chance.py), and a run of arrivals bef
 else's next event is made in one call.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from pseudokern.sim.chance import QUANTILES, Chance
 from pseudokern.sim.timeline import SOURCE_BITS, Timeline
@@ -14,7 +15,25 @@ from pseudokern.sim.timeline import SOURCE_BITS, Timeline
 NS_PER_S = 1_000_000_000
 LONGEST_RUN = 64
 
-Target = Callable[[int], None]
+
+class Receiver(Protocol):
+    """A target that says anew for each arrival what to call, as x86/gate.py changes that."""
+
+    @property
+    def arrive(self) -> Callable[[int], None]:
+        """Called with the time of the arrival, in ns."""
+
+
+class _Fixed:
+    """A target that is a function."""
+
+    __slots__ = ("arrive",)
+
+    def __init__(self, function: Callable[[int], None]) -> None:
+        self.arrive = function
+
+
+Target = Callable[[int], None] | Receiver
 
 
 class PoissonTraffic:
@@ -26,10 +45,10 @@ class PoissonTraffic:
         self._source = timeline.add_source(self._arrive)
         self._due_ns = -1
         self._mean_ns = 1
-        self._arrivals: Iterator[tuple[int, Target]] = iter(())
-        self._target: Target = _nobody
+        self._arrivals: Iterator[tuple[int, Receiver]] = iter(())
+        self._target: Receiver = _NOBODY
 
-    def set(self, rate_hz: float, targets: list[Target]) -> None:
+    def set(self, rate_hz: float, targets: Sequence[Target]) -> None:
         """Begin anew with this rate and these targets; a rate of 0 stops.
 
         The process has no memory, so what was drawn before can be dropped.
@@ -44,7 +63,8 @@ class PoissonTraffic:
         mean_ns = NS_PER_S / rate_hz / len(targets)
         self._mean_ns = max(1, round(mean_ns))
         times = self._chance.arrivals(self._timeline.now_ns, mean_ns)
-        self._arrivals = zip(times, self._chance.choices(targets), strict=False)
+        receivers = [_Fixed(target) if callable(target) else target for target in targets]
+        self._arrivals = zip(times, self._chance.choices(receivers), strict=False)
         self._due_ns, self._target = next(self._arrivals)
         self._timeline.schedule(self._source, self._due_ns)
 
@@ -60,7 +80,8 @@ class PoissonTraffic:
         timeline, arrivals = self._timeline, self._arrivals
         heap, timeline.horizon_ns = timeline.heap, 0
         try:
-            self._target(now_ns)
+            arrive = self._target.arrive
+            arrive(now_ns)
             for due_ns, target in arrivals:
                 if due_ns >= timeline.horizon_ns:
                     if self._arrivals is not arrivals:
@@ -77,7 +98,8 @@ class PoissonTraffic:
                         if due_ns >= timeline.horizon_ns:
                             break
                 timeline.now_ns = due_ns
-                target(due_ns)
+                arrive = target.arrive
+                arrive(due_ns)
         except BaseException:
             if self._arrivals is arrivals:
                 self._go_on()
@@ -94,5 +116,4 @@ class PoissonTraffic:
         self._timeline.schedule(self._source, self._due_ns)
 
 
-def _nobody(_now_ns: int) -> None:
-    """The target of a stream that was never set."""
+_NOBODY = _Fixed(lambda _now_ns: None)  # the target of a stream that was never set

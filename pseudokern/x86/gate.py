@@ -9,7 +9,7 @@ the handler say. In every other case the general way is taken, from the APIC on;
 the tests hold this one against.
 
 Hot path: counts are kept here and folded into the descriptor when somebody reads them. From a
-frame to the end of its poll: 940 ns with EdgeGate, 370 ns with NapiGate.
+frame to the end of its poll: 1380 ns with EdgeGate, 515 with NapiGate, 320 with CountedGate.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from pseudokern.irq.handle import judge
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.irq.spurious import is_judged_simply
 from pseudokern.kernel.kernel import Kernel
-from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, Napi
+from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, CountedNapi, Napi
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import MsiChip, message_of
 from pseudokern.x86.vector import VectorDomain
@@ -178,6 +178,47 @@ class NapiGate(EdgeGate):
             this.rx_packets += polls
 
 
+class CountedGate(NapiGate):
+    """The short way of a queue whose poll of one packet only takes away its count.
+
+    So if nothing else is going on nobody has to be called: count, poll and cost are what is left.
+    """
+
+    __slots__ = ("napi",)
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        desc: IrqDesc,
+        action: IrqAction,
+        cpu: Cpu,
+        vector: Vector,
+        napi: CountedNapi,
+    ) -> None:
+        super().__init__(kernel, desc, action, cpu, vector, napi)
+        self.napi = napi
+
+    def arrive(self, now_ns: int) -> None:
+        """A packet comes to the queue, interrupts and is polled. Hot path."""
+        cpu, this, napi = self._cpu, self._this, self.napi
+        if (
+            now_ns < cpu.ready_ns
+            or now_ns < this.softirq_end_ns
+            or this.softirq_pending
+            or napi.unpolled
+            or napi.scheduled
+        ):
+            napi.unpolled += 1
+            if not napi.scheduled:
+                self.fire(now_ns)
+            return
+        self.polls = polls = self.polls + 1
+        cpu.ready_ns = cpu.busy_until_ns = now_ns + self._cost_ns
+        this.softirq_end_ns = now_ns + self._work_ns
+        if polls == MOST_POLLS:
+            self.fold()
+
+
 class Gates:
     """Builds and removes the short ways. `enabled` False: every interrupt goes the general way."""
 
@@ -211,7 +252,10 @@ class Gates:
             return SuspectGate(kernel, desc, action, cpu, vector)
         # Where NET_RX may stop after a poll it has to be asked.
         if isinstance(action.handler, NapiHandler) and not kernel.net_rx.ends_after_one_poll():
-            return NapiGate(kernel, desc, action, cpu, vector, action.handler.napi)
+            napi = action.handler.napi
+            if isinstance(napi, CountedNapi) and type(napi).poll is CountedNapi.poll:
+                return CountedGate(kernel, desc, action, cpu, vector, napi)
+            return NapiGate(kernel, desc, action, cpu, vector, napi)
         return EdgeGate(kernel, desc, action, cpu, vector)
 
     def _is_plain(self, desc: IrqDesc) -> bool:

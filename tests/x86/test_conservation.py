@@ -36,7 +36,7 @@ def check_books(life):
     # the vectors of moves that are not finished, and another line may get one.
     from_the_wire = lost.get("vector without a line", 0) + life.left_by_the_wire
     assert -from_the_wire <= strays <= inherited, lost
-    assert life.queue_line.queue.waiting == 0
+    assert not any(line.queue.waiting for line in life.queue_lines)
 
     for level in life.levels:
         assert level.raised == level.served + level.already_asserted

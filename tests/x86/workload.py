@@ -23,7 +23,7 @@ from tests.machine_parts import (
 
 CPUS = 3
 MESSAGES = 4  # three MSI-X lines and one MSI
-QUEUES = 1  # a fourth MSI-X line
+QUEUES = 2  # a fourth and a fifth MSI-X line
 EDGES = 1
 LEVELS = 2  # two devices on one wire
 LINES = MESSAGES + QUEUES + EDGES + LEVELS
@@ -72,9 +72,9 @@ class Queue(RxQueue):
 class QueueLine(MessageLine):
     """The line of a queue: a frame interrupts only while nobody polls."""
 
-    def __init__(self, pc, desc):
+    def __init__(self, pc, desc, kind=RxQueue):
         super().__init__(pc, desc)
-        self.queue = Queue(message_of(desc))
+        self.queue = kind(message_of(desc))
 
     @property
     def handled(self):
@@ -87,7 +87,7 @@ class QueueLine(MessageLine):
 
     def signal(self):
         self.raised += not self.queue.scheduled
-        self.queue.receive(self.pc.kernel.timeline.now_ns)
+        self.queue.arrive(self.pc.kernel.timeline.now_ns)
 
 
 class Workload:
@@ -95,11 +95,13 @@ class Workload:
 
     def __init__(self, *, gates: bool, noapic: bool = False, iommu: Iommu | None = None) -> None:
         self.pc = new_pc(CPUS, gates=gates, noapic=noapic, iommu=iommu)
-        *messages, last = msix_lines(self.pc, MESSAGES)
+        *messages, plain, noted = msix_lines(self.pc, MESSAGES - 1 + QUEUES)
         messages.append(msi_line(self.pc))
-        self.queue_line = QueueLine(self.pc, last.desc)
-        self.queue_line.queue.on_poll = lambda: self._note(self.queue_line)
-        self.lines = [*messages, self.queue_line, isa_line(self.pc)]
+        plain_line = QueueLine(self.pc, plain.desc)
+        noted_line = QueueLine(self.pc, noted.desc, Queue)
+        noted_line.queue.on_poll = lambda: self._note(noted_line)
+        self.queue_lines = [plain_line, noted_line]
+        self.lines = [*messages, *self.queue_lines, isa_line(self.pc)]
         self.levels = intx_lines(self.pc, LEVELS)
         self.calls = []
         for line in self.lines:
@@ -135,7 +137,8 @@ class Workload:
             while self.depth[line.irq]:
                 self._do_enable(line)
         run_for(self.pc, 50 * MS)
-        self.queue_line.signal()  # frames that came while the line was free wait for the next one
+        for line in self.queue_lines:
+            line.signal()  # frames that came while the line was free wait for the next one
         run_for(self.pc, MS)
         return self
 
@@ -147,7 +150,10 @@ class Workload:
             "now": pc.kernel.timeline.now_ns,
             "calls": self.calls,
             "counts": [list(desc.kstat_irqs) for desc in pc.irqs],
-            "queue": (self.queue_line.queue.arrived, self.queue_line.queue.frames),
+            "queues": [
+                (line.queue.arrived, line.queue.frames, line.queue.unpolled, line.queue.scheduled)
+                for line in self.queue_lines
+            ],
             "lines": [
                 (desc.istate, desc.dstate, desc.depth, desc.effective_affinity, desc.affinity,
                  desc.pending_mask, desc.irq_count, desc.irqs_unhandled, desc.last_unhandled)
