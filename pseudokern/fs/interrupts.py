@@ -11,6 +11,7 @@ from operator import attrgetter, itemgetter
 from weakref import WeakKeyDictionary
 
 from pseudokern.fs.profile import PROFILES, Profile
+from pseudokern.fs.seq_file import PAGE_SIZE
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.irqchip import NoChip
 from pseudokern.kernel.cpumask import cpus_of
@@ -76,7 +77,11 @@ class InterruptsFile:
         self._header = b""
         self._rows: list[_Row] = []
         self._columns: Columns = tuple
+        self._records: list[bytes] = []  # as they were given last; none if they may have changed
+        self._counts: list[SystemCounts] = []
         self._system = b""
+        self._system_counts: object = None
+        self._system_text = b""
         self._before_errors: Rows = SYSTEM_ROWS
         self._behind_errors: Rows = POSTED_ROWS
         if machine.description.rows is not None:
@@ -85,37 +90,55 @@ class InterruptsFile:
             self._behind_errors = _chosen(POSTED_ROWS + ROWS_AFTER_POSTED, labels)
         elif machine.pc.posts_messages:
             self._behind_errors = POSTED_ROWS + ROWS_AFTER_POSTED
-        self._counts_before = _counts_of(self._before_errors)
-        self._counts_behind = _counts_of(self._behind_errors)
+        self._counts_of = _counts_of(self._before_errors + self._behind_errors)
 
     def records(self) -> list[bytes]:
         """The rows as the kernel's iterator makes them: the header comes with the first one, and
-        all the rows without a number are one record."""
+        all the rows without a number are one record. Not to be changed by the reader.
+
+        A text of less than a page is cut nowhere, so it is a single record.
+        """
         kernel, irqs = self._machine.kernel, self._machine.irqs
         if self._built_for != (irqs.generation, kernel.online):
             self._build()
             self._built_for = (irqs.generation, kernel.online)
-        columns = self._columns
+        system = self._system_rows()
+        if self._are_rows_new() or system is not self._system_text or not self._records:
+            self._system_text = system
+            records = self._all_records()
+            is_short = sum(map(len, records)) < PAGE_SIZE
+            self._records = [b"".join(records)] if is_short else records
+        return self._records
+
+    def _are_rows_new(self) -> bool:
+        """Format the rows anew whose total has changed, and say whether there were any."""
+        columns, are_new = self._columns, False
         for row in self._rows:
             total = row.desc.total
             if total != row.total:
+                are_new = True
                 row.total = total
                 counts = row.desc.kstat_irqs
                 if total >= UINT_RANGE:
                     counts = [count % UINT_RANGE for count in counts]
                 row.text = row.template % columns(counts)
+        return are_new
+
+    def _all_records(self) -> list[bytes]:
         records = [row.text for row in self._rows if row.total or row.desc.actions]
         first = self._rows[0].desc if self._rows else None
         if records and first is not None and first.irq == 0 and first.actions:
             records[0] = self._header + records[0]
         else:
             records.insert(0, self._header)
-        return [*records, self._system_rows()]
+        return [*records, self._system_text]
 
     def _build(self) -> None:
         kernel, irqs = self._machine.kernel, self._machine.irqs
+        self._records, self._system_counts = [], None
         width = number_width(irqs.nr_irqs)
         online = list(cpus_of(kernel.online))
+        self._counts = [kernel.cpus[cpu].counts for cpu in online]
         self._system = self._system_template(len(online), width)
         self._header = b" " * (width + 8) + b"".join(b"CPU%-8d" % cpu for cpu in online) + b"\n"
         if kernel.online == kernel.possible:
@@ -160,14 +183,17 @@ class InterruptsFile:
         return "".join(lines).encode()
 
     def _system_rows(self) -> bytes:
-        kernel, entry = self._machine.kernel, self._machine.pc.entry
-        counts = [kernel.cpus[cpu].counts for cpu in cpus_of(kernel.online)]
-        values = [
-            *chain.from_iterable(zip(*map(self._counts_before, counts), strict=True)),
-            entry.errors,
-            entry.mis,
-            *chain.from_iterable(zip(*map(self._counts_behind, counts), strict=True)),
-        ]
+        """The same object as before if no count has changed."""
+        entry = self._machine.pc.entry
+        of_cpus = [*map(self._counts_of, self._counts)]
+        counts = (of_cpus, entry.errors, entry.mis)
+        if counts == self._system_counts:
+            return self._system_text
+        self._system_counts = counts
+        rows = [*zip(*of_cpus, strict=True)]
+        before = len(self._before_errors)
+        values = [*chain.from_iterable(rows[:before]), entry.errors, entry.mis]
+        values += chain.from_iterable(rows[before:])
         if max(values) >= UINT_RANGE:
             values = [value % UINT_RANGE for value in values]
         return self._system % tuple(values)

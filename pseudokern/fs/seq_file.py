@@ -14,19 +14,26 @@ PAGE_SIZE = 4096
 
 
 class SeqReader:
-    """One rendering of a file, as it is read from an open descriptor."""
+    """One rendering of a file, as it is read from an open descriptor.
 
-    __slots__ = ("_buffer_size", "_ends", "_filled", "_index", "_records")
+    A single record that fits into the buffer is cut only where the program's own buffer ends.
+    """
+
+    __slots__ = ("_buffer_size", "_ends", "_filled", "_index", "_records", "_whole")
 
     def __init__(self, records: Sequence[bytes], buffer_size: int = PAGE_SIZE) -> None:
+        is_short = len(records) == 1 and len(records[0]) < buffer_size
+        self._whole = records[0] if is_short else None
         self._records = records
-        self._ends = list(accumulate(map(len, records)))
+        self._ends = [] if is_short else list(accumulate(map(len, records)))
         self._buffer_size = buffer_size
         self._index = 0  # the first record that is not in the buffer
         self._filled = 0  # where the buffer ends
 
     def read(self, size: int, offset: int) -> bytes:
         """At most size bytes from offset; the reads of a program go on where the last one ended."""
+        if self._whole is not None:
+            return self._whole[offset : offset + size]
         if offset > self._filled:
             self._seek(offset)
         end = min(offset + size, self._filled)
