@@ -33,6 +33,7 @@ class FuseOperations:
     def __init__(self, tree: Tree, libfuse: Libfuse) -> None:
         self.tree = tree
         self.files: dict[int, OpenFile] = {}
+        self.opened: bytes | None = None  # the path that libfuse last had opened
         self.opcode = 0
         self.uid = self.gid = self.pid = 0
         self._next_handle = itertools.count(1)
@@ -93,14 +94,17 @@ class FuseOperations:
         target = os.fsencode(self.tree.readlink(os.fsdecode(path)))[: size - 1] + b"\0"
         ctypes.memmove(buffer, target, len(target))
 
-    def _open(self, path: bytes, info: Any) -> None:
-        self._keep(self.tree.open(os.fsdecode(path), info.contents.flags, self._caller()), info)
-
-    def _keep(self, file: OpenFile, info: Any) -> None:
-        handle = next(self._next_handle)
+    def open(self, path: str, flags: int, mark: int = 0) -> int:
+        """Open a file for who asks; its handle, with the bits of mark set in it."""
+        file = self.tree.open(path, flags, self._caller())
+        handle = next(self._next_handle) | mark
         self.files[handle] = file
+        return handle
+
+    def _open(self, path: bytes, info: Any) -> None:
+        self.opened = path
         opened = info.contents
-        opened.fh = handle
+        opened.fh = self.open(os.fsdecode(path), opened.flags)
         opened.direct_io = 1
 
     def _fsync(self, path: bytes, _data_only: int, _info: Any) -> None:

@@ -4,10 +4,11 @@ Follows include/uapi/linux/fuse.h for the messages and fs/fuse/dev.c for when th
 
 libfuse keeps the paths and answers all that go by path. What goes by handle (read, write,
 release, interrupt) is answered here from the raw message: it is the hot path, and libfuse 2
-cannot answer a read later, as trace_pipe, kmsg and clock/advance must.
+cannot answer a read later, as trace_pipe, kmsg and clock/advance must. The second open of a file
+is answered here, too, from the path that libfuse found for the first: nothing is ever renamed.
 
-A C client that opens, reads 3 KB to the end and closes waits about 40 us on the same CPU, where
-the real /proc/interrupts makes it wait 53 us.
+A C client on the same CPU that opens, reads 3 KB to the end and closes waits 31 us, where
+the real /proc/interrupts makes it wait 25 us.
 """
 
 import ctypes
@@ -26,29 +27,36 @@ from pseudokern.run.fuse_operations import LOG, FuseOperations, errno_of
 from pseudokern.run.mountpoint import MountError
 from pseudokern.sim.completion import Completion
 
+FUSE_FORGET = 2
+FUSE_OPEN = 14
 FUSE_READ = 15
 FUSE_WRITE = 16
 FUSE_RELEASE = 18
 FUSE_INTERRUPT = 36
 FUSE_POLL = 40
+FUSE_BATCH_FORGET = 42
 FUSE_FALLOCATE = 43
 FUSE_LSEEK = 46
 _BY_HANDLE = (FUSE_POLL, FUSE_FALLOCATE, FUSE_LSEEK)
 
+FOPEN_DIRECT_IO = 1
 FUSE_POLL_SCHEDULE_NOTIFY = 1
 FUSE_NOTIFY_POLL = 1
 
 # struct fuse_in_header (len, opcode, unique, nodeid, uid, gid, pid, extlen, padding), then what
 # read_in, write_in, release_in and interrupt_in begin with: a handle (interrupt: the unique of
-# the request that is to end), an offset (poll_in: what to name when it is time to poll again), a
-# size (poll_in: flags; lseek_in: whence).
+# the request that is to end; open_in: flags in its lower half), an offset (poll_in: what to name
+# when it is time to poll again), a size (poll_in: flags; lseek_in: whence).
 REQUEST = struct.Struct("=IIQQIIIHHQQI")
 WRITE_DATA = 80  # sizeof fuse_in_header + sizeof fuse_write_in
 REPLY = struct.Struct("=IiQ")  # struct fuse_out_header: len, error, unique
 WRITTEN = struct.Struct("=IiQII")  # the same, with struct fuse_write_out: size, padding
+OPENED = struct.Struct("=IiQQII")  # with struct fuse_open_out: handle, flags, padding
 POLLED = WRITTEN  # struct fuse_poll_out: revents, padding
 SOUGHT = struct.Struct("=IiQQ")  # the same, with struct fuse_lseek_out: offset
 POLL_AGAIN = SOUGHT  # with struct fuse_notify_poll_wakeup_out; error is the kind of notice
+
+OPENED_HERE = 1 << 62  # in a handle: libfuse has not heard of that open
 
 # A client on another CPU, open to close: 210 us without a linger, 62 with 30 us, 75 with 100 us.
 LINGER_NS = 30_000
@@ -76,6 +84,7 @@ class FuseSession:
         self._operations = operations
         self._directory = os.fsencode(os.path.realpath(directory))
         self._waiting: dict[int, Completion] = {}
+        self._paths: dict[int, str] = {}  # of files that were opened once, by the kernel's node
         self._busy = False
         self._leaving = False
         self.unmounted = False
@@ -208,7 +217,7 @@ class FuseSession:
     def _answer(self, length: int) -> None:
         operations = self._operations
         (
-            _, opcode, unique, _, operations.uid, operations.gid, operations.pid, _, _,
+            _, opcode, unique, node, operations.uid, operations.gid, operations.pid, _, _,
             handle, offset, size,
         ) = REQUEST.unpack_from(self._request)  # fmt: skip
         if opcode == FUSE_READ:
@@ -231,13 +240,38 @@ class FuseSession:
             # has been answered.
             if handle in self._waiting:
                 self._stop_waiting(handle, OSError(errno.EINTR, "a signal came"))
+        elif opcode == FUSE_OPEN and node in self._paths:
+            self._open(unique, self._paths[node], handle & 0xFFFF_FFFF)
+        elif opcode == FUSE_RELEASE and handle & OPENED_HERE:
+            self._release(handle)
+            self._reply(unique, (REPLY.pack(REPLY.size, 0, unique),))
         elif opcode in _BY_HANDLE:
             self._answer_by_handle(opcode, unique, handle, offset, size)
         else:
-            if opcode == FUSE_RELEASE:
-                self._release(handle)
-            operations.opcode = opcode
-            self._library.process(self._session, self._address, length, self._channel)
+            self._let_libfuse_answer(opcode, node, handle, length)
+
+    def _let_libfuse_answer(self, opcode: int, node: int, handle: int, length: int) -> None:
+        """What goes by path; note which path a file has that is opened for the first time."""
+        operations, paths = self._operations, self._paths
+        if opcode == FUSE_RELEASE:
+            self._release(handle)
+        elif opcode == FUSE_FORGET:
+            paths.pop(node, None)
+        elif opcode == FUSE_BATCH_FORGET:
+            paths.clear()
+        operations.opcode, operations.opened = opcode, None
+        self._library.process(self._session, self._address, length, self._channel)
+        if opcode == FUSE_OPEN and operations.opened is not None:
+            paths[node] = os.fsdecode(operations.opened)
+
+    def _open(self, unique: int, path: str, flags: int) -> None:
+        try:
+            handle = self._operations.open(path, flags, OPENED_HERE)
+        except Exception as error:
+            self._refuse(unique, errno_of(error, f"open {path}"))
+        else:
+            opened = OPENED.pack(OPENED.size, 0, unique, handle, FOPEN_DIRECT_IO, 0)
+            self._reply(unique, (opened,))
 
     def _answer_by_handle(
         self, opcode: int, unique: int, handle: int, offset: int, size: int

@@ -91,6 +91,23 @@ def test_signal_ends_a_reader_that_waits_and_takes_nothing_from_the_next(mount, 
     assert after.communicate()[0] == "next"
 
 
+def test_every_open_of_a_file_reaches_the_tree_with_its_flags_and_is_released(mount):
+    bash = "for n in 1 2 3; do cat $M/digits; done; echo x > $M/digits"
+    assert mount.shell(bash).returncode == 0
+    access = [flags & os.O_ACCMODE for flags in mount.tree.digits.opened_with]
+    assert access[-4:] == [os.O_RDONLY] * 3 + [os.O_WRONLY]
+    assert mount.tree.digits.opened_with[-1] & os.O_TRUNC
+    while mount.inside(mount.session.poll):
+        pass  # a release comes when close() has returned
+    assert mount.tree.digits.open_files == 0
+
+
+def test_an_open_that_fails_after_others_gives_its_errno(mount):
+    assert mount.shell("cat $M/digits $M/digits").stdout == "01234567890123456789"
+    mount.tree.open = lambda path, flags, caller: (_ for _ in ()).throw(OSError(errno.ENODEV, path))
+    assert "No such device" in mount.shell("cat $M/digits").stderr
+
+
 def test_poll_returns_0_when_nobody_asks(mount):
     while mount.inside(mount.session.poll):
         pass  # the kernel's greeting
