@@ -1,10 +1,19 @@
 """What readers and writers of the mount wait for: on an idle machine, and while it simulates as
-fast as it can."""
+fast as it can.
 
+A read is three requests. If the client and we are on two CPUs each of them wakes two sleeping
+CPUs, which takes a virtual machine longer than all the rest; where they are is the scheduler's
+choice. So an idle read is measured both ways, and next to it a C program that does nothing but
+give a text (peer.c): what FUSE takes here, whoever serves.
+"""
+
+import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +29,8 @@ REAL = Path("/proc/interrupts")
 MUST_REACH_IDLE = 2
 MUST_REACH_P50, MUST_REACH_P99 = 4, 15
 
+PEER_FLAGS = ("-D_FILE_OFFSET_BITS=64", "-lfuse")
+
 Client = Callable[..., list[float]]
 
 
@@ -27,30 +38,111 @@ def measure(repeats: int) -> list[Result]:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return [Skipped("reading and writing through the mount", "there is no C compiler")]
-    with tempfile.TemporaryDirectory() as name, mounted(PRESET) as (mount, _):
-        program = Path(name, "client")
-        source = Path(__file__).with_name("client.c")
-        subprocess.run([compiler, "-O2", "-o", str(program), str(source)], check=True)
+
+    def compiled(name: str, *flags: str) -> Path:
+        program = Path(directory, name)
+        source = Path(__file__).with_name(f"{name}.c")
+        command = [compiler, "-O2", *flags[:-1], "-o", str(program), str(source), *flags[-1:]]
+        subprocess.run(command, check=True, capture_output=True)
+        return program
+
+    with tempfile.TemporaryDirectory() as directory, mounted(PRESET) as (mount, server):
+        program = compiled("client")
 
         def client(what: str, file: Path, gaps_us: tuple[str, str], *texts: str) -> list[float]:
             command = [str(program), what, str(file), str(READS), *gaps_us, *texts]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             return [int(line) / 1e3 for line in output.split()]
 
-        return [*_idle(client, mount, repeats), *_saturated(client, mount, repeats)]
+        idle = _Idle(client, mount / "proc/interrupts", server)
+        try:
+            peer = compiled("peer", *PEER_FLAGS)
+        except subprocess.CalledProcessError:
+            why = "libfuse 2 has no headers here; install them with: apt-get install libfuse-dev"
+            results = [idle.over_real(repeats), Skipped("a C program on libfuse 2", why)]
+        else:
+            with _serving(peer, idle.size) as floor:
+                results = idle.beside(floor, repeats)
+        return [*results, *_saturated(client, mount, repeats)]
 
 
-def _idle(client: Client, mount: Path, repeats: int) -> list[Result]:
-    ours = mount / "proc/interrupts"
-    us = interleaved(
-        repeats,
-        ours=lambda: median(client("read", ours, NO_GAPS)),
-        real=lambda: median(client("read", REAL, NO_GAPS)),
-    )
-    name = "idle read of /proc/interrupts through the mount, over the real kernel's"
-    ours_us, real_us = median(us["ours"]), median(us["real"])
-    note = f"{ours_us:.0f} us for {_size(ours)} bytes; real {real_us:.0f} us for {_size(REAL)}"
-    return [Figure(name, ratio(us, "ours", "real"), "x", MUST_REACH_IDLE, note)]
+class _Idle:
+    """Reads of a file of an idle server, which is a process of its own."""
+
+    def __init__(self, client: Client, file: Path, server: int) -> None:
+        self.size = _size(file)
+        self._client = client
+        self._file = file
+        self._server = server
+
+    def on_one_cpu(self) -> float:
+        """How long a read takes (us) with the client and the server on one CPU."""
+        return self._read(self._file, -1, -1)
+
+    def on_two_cpus(self) -> float:
+        return self._read(self._file, 0, -1)
+
+    def real(self) -> float:
+        return self._read(REAL, -1, -1)
+
+    def over_real(self, repeats: int) -> Figure:
+        us = interleaved(repeats, ours=self.on_one_cpu, real=self.real)
+        ours_us, real_us = median(us["ours"]), median(us["real"])
+        return Figure(
+            "idle read of /proc/interrupts through the mount, over the real kernel's, on one CPU",
+            ratio(us, "ours", "real"),
+            "x",
+            MUST_REACH_IDLE,
+            f"{ours_us:.0f} us for {self.size} bytes; real {real_us:.0f} us for {_size(REAL)}",
+        )
+
+    def beside(self, floor: "Callable[[Client], _Idle]", repeats: int) -> list[Result]:
+        """The figure, and the same for a C program; both on two CPUs, too."""
+        peer = floor(self._client)
+        us = interleaved(repeats, peer=peer.on_one_cpu, real=self.real)
+        results: list[Result] = [
+            self.over_real(repeats),
+            Figure(
+                "the same for a C program on libfuse 2",
+                ratio(us, "peer", "real"),
+                "x",
+                None,
+                f"{median(us['peer']):.0f} us for {peer.size} bytes",
+            ),
+        ]
+        if len(os.sched_getaffinity(0)) == 1:
+            return [*results, Skipped("an idle read on two CPUs", "there is one CPU")]
+        us = interleaved(repeats, ours=self.on_two_cpus, peer=peer.on_two_cpus, real=self.real)
+        ours_us, peer_us = median(us["ours"]), median(us["peer"])
+        over = ", ".join(f"{name} {ratio(us, name, 'real'):.1f} x" for name in ("ours", "peer"))
+        note = f"{ours_us:.0f} us; C {peer_us:.0f} us; over the real kernel's: {over}"
+        name = "idle read, client and server on two CPUs, over a C program's on libfuse 2"
+        return [*results, Figure(name, ratio(us, "ours", "peer"), "x", None, note)]
+
+    def _read(self, file: Path, server_cpu: int, client_cpu: int) -> float:
+        """The median (us), on the CPUs with these indices of those that we may use."""
+        anywhere = os.sched_getaffinity(0)
+        cpus = sorted(anywhere)
+        os.sched_setaffinity(self._server, {cpus[server_cpu]})
+        os.sched_setaffinity(0, {cpus[client_cpu]})  # the client inherits it
+        try:
+            return median(self._client("read", file, NO_GAPS))
+        finally:
+            os.sched_setaffinity(0, anywhere)
+            os.sched_setaffinity(self._server, anywhere)
+
+
+@contextmanager
+def _serving(peer: Path, size: int) -> "Iterator[Callable[[Client], _Idle]]":
+    with tempfile.TemporaryDirectory() as name:
+        process = subprocess.Popen([peer, str(size), name])
+        try:
+            while not (file := Path(name, "file")).exists():
+                time.sleep(0.001)
+            yield lambda client: _Idle(client, file, process.pid)
+        finally:
+            subprocess.run(["fusermount", "-u", name], check=True)
+            process.wait()
 
 
 def _saturated(client: Client, mount: Path, repeats: int) -> list[Result]:
