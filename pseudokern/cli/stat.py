@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,24 +11,62 @@ from pseudokern.cli.at import at_option, check_is_mounted
 RESULTS = Path("sys/kernel/debug/pseudokern/results")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
+# What a device has at a moment, where all else is a count.
+STATES_OF_DEVICE = ("cpu", "in_flight", "waiting")
+
 Values = dict[str, int | str]
+Ticks = dict[str, dict[str, int]]
 
 
 @click.command("stat")
 @at_option()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def command(directory: Path, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs, and for --since.")
+@click.option(
+    "--since",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Show what has come since FILE was written with --json.",
+)
+def command(directory: Path, as_json: bool, since: Any) -> None:
     """Show what devices did, queue by queue, and what the CPUs spent their time with.
 
-    Counts and shares are those since boot.
+    Counts and shares are those since boot, or since an earlier look; latencies always since boot.
 
     \b
         pseudokern stat
         pseudokern stat --json | jq '.devices.eth0.queues[] | .dropped'
+        pseudokern stat --json > before; sleep 5; pseudokern stat --since before
     """
     check_is_mounted(directory)
-    found = {"devices": _devices(directory / RESULTS), "cpus": _cpus(directory / "proc/stat")}
+    devices, ticks = _devices(directory / RESULTS), _ticks(directory / "proc/stat")
+    if since is not None:
+        before = _earlier(since)
+        devices, ticks = _less(devices, before["devices"]), _less(ticks, before["ticks"])
+    found = {"devices": devices, "cpus": _shares(ticks), "ticks": ticks}
     click.echo(json.dumps(found, indent=2) if as_json else _table(found))
+
+
+def _earlier(file: Any) -> Any:
+    """What --json wrote."""
+    try:
+        found = json.load(file)
+        return {"devices": dict(found["devices"]), "ticks": dict(found["ticks"])}
+    except (ValueError, KeyError, TypeError):
+        why = "not written by this program; make it with: pseudokern stat --json > FILE"
+        raise click.BadParameter(f"{file.name!r}: {why}", param_hint="'--since'") from None
+
+
+def _less(now: Any, before: Any, name: str = "") -> Any:
+    """What has been counted since then; what was not there before began at 0."""
+    if isinstance(now, dict):
+        if not isinstance(before, dict):
+            return now
+        return {key: _less(value, before.get(key), key) for key, value in now.items()}
+    if isinstance(now, list) and isinstance(before, list):
+        then = {row["queue"]: row for row in before}
+        return [_less(row, then.get(row["queue"])) for row in now]
+    is_count = isinstance(now, int) and isinstance(before, int) and name not in STATES_OF_DEVICE
+    return now - before if is_count else now
 
 
 def _devices(folder: Path) -> dict[str, dict[str, object]]:
@@ -54,24 +93,29 @@ def _number(word: str) -> int | str:
     return int(word) if word.isdecimal() else word
 
 
-def _cpus(stat: Path) -> dict[str, dict[str, float]]:
-    """Each CPU's shares of the time, in per cent."""
+def _ticks(stat: Path) -> Ticks:
+    """The time of each CPU in each state, in 1/100 s."""
     cpus = {}
     for line in stat.read_text().splitlines():
         name, *fields = line.split()
         if name.startswith("cpu") and name != "cpu":
-            ticks = [int(field) for field in fields[: len(STATES)]]
-            total = sum(ticks) or 1
-            shares = (round(100 * tick / total, 1) for tick in ticks)
-            cpus[name] = dict(zip(STATES, shares, strict=True))
+            times = (int(field) for field in fields[: len(STATES)])
+            cpus[name] = dict(zip(STATES, times, strict=True))
     return cpus
 
 
-def _table(found: dict[str, dict[str, dict[str, object]]] | dict[str, object]) -> str:
+def _shares(ticks: Ticks) -> dict[str, dict[str, float]]:
+    """Each CPU's shares of the time, in per cent."""
+    cpus = {}
+    for name, times in ticks.items():
+        total = sum(times.values()) or 1
+        cpus[name] = {state: round(100 * time / total, 1) for state, time in times.items()}
+    return cpus
+
+
+def _table(found: dict[str, Any]) -> str:
     lines: list[str] = []
     devices, cpus = found["devices"], found["cpus"]
-    assert isinstance(devices, dict)
-    assert isinstance(cpus, dict)
     for name, device in devices.items():
         if not device.get("offered"):
             lines.append(f"{name}: idle")

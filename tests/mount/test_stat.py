@@ -26,6 +26,29 @@ def test_json_has_queues_that_add_up_and_shares_of_each_cpu(laptop):
         assert sum(shares.values()) == pytest.approx(100, abs=0.5)
 
 
+def test_since_shows_what_has_come_after_the_file_was_written(laptop, tmp_path):
+    before = json.loads(stat(laptop, "--json"))
+    file = tmp_path / "before"
+    file.write_text(json.dumps(before))
+    since = json.loads(stat(laptop, "--json", "--since", file))
+    after = json.loads(stat(laptop, "--json"))
+    earlier, later = before["devices"]["eth0"], after["devices"]["eth0"]
+    assert 0 <= since["devices"]["eth0"]["delivered"] <= later["delivered"] - earlier["delivered"]
+    queue = since["devices"]["eth0"]["queues"][2]
+    assert (queue["queue"], queue["cpu"]) == ("rx-2", later["queues"][2]["cpu"])
+    assert 0 <= queue["interrupts"] < earlier["queues"][2]["interrupts"]
+    for state, ticks in since["ticks"]["cpu1"].items():
+        assert ticks <= after["ticks"]["cpu1"][state] - before["ticks"]["cpu1"][state]
+
+
+def test_since_refuses_a_file_that_it_did_not_write(laptop, tmp_path):
+    file = tmp_path / "other"
+    file.write_text("{}")
+    said = pseudokern("stat", "--at", laptop.directory, "--since", file)
+    assert said.returncode == 2
+    assert "make it with: pseudokern stat --json > FILE" in said.stderr
+
+
 def test_table_has_a_row_for_each_queue_and_each_cpu(laptop):
     rows = [line.split() for line in stat(laptop).splitlines()]
     assert ["queue", "cpu", "interrupts", "delivered", "dropped"] in rows
