@@ -186,8 +186,9 @@ class Entry:
     def _irq_exit(self, cpu: Cpu, this: PerCpu, cost_ns: int) -> None:
         end_ns = cpu.occupy(cost_ns)
         this.hardirq_ns += cost_ns
-        if this.softirq_pending or end_ns - cost_ns < this.softirq_end_ns:
-            self._kernel.softirqs.irq_exit(this, end_ns, cost_ns)
+        began_ns = self._kernel.timeline.now_ns
+        if this.softirq_pending or began_ns < this.softirq_end_ns:
+            self._kernel.softirqs.irq_exit(this, end_ns, end_ns - began_ns)
 
     def _apic_error(self, this: PerCpu) -> int:
         apic = self._vectors.cpus[this.cpu].apic

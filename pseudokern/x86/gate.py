@@ -76,9 +76,8 @@ class EdgeGate:
             cpu.put_off(self._vector)
             return
         self.count += 1
-        cost_ns = self._cost_ns
         # The CPU is busy from here on: what the handler itself brings about waits in IRR.
-        cpu.ready_ns = cpu.busy_until_ns = end_ns = now_ns + cost_ns
+        cpu.ready_ns = cpu.busy_until_ns = now_ns + self._cost_ns
         kernel, this = self._kernel, self._this
         outer, kernel.this = kernel.this, this
         try:
@@ -86,7 +85,8 @@ class EdgeGate:
                 judge(self._desc, self._action, answer)
         finally:
             if this.softirq_pending or now_ns < this.softirq_end_ns:
-                kernel.softirqs.irq_exit(this, end_ns, cost_ns)
+                end_ns = cpu.busy_until_ns  # later than known before, if the handler waited
+                kernel.softirqs.irq_exit(this, end_ns, end_ns - now_ns)
             kernel.this = outer
 
     def fold(self) -> None:

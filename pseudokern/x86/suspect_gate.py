@@ -22,8 +22,7 @@ class SuspectGate(EdgeGate):
             cpu.put_off(self._vector)
             return
         self.count += 1
-        cost_ns = self._cost_ns
-        cpu.ready_ns = cpu.busy_until_ns = end_ns = now_ns + cost_ns
+        cpu.ready_ns = cpu.busy_until_ns = now_ns + self._cost_ns
         kernel, this = self._kernel, self._this
         outer, kernel.this = kernel.this, this
         try:
@@ -34,5 +33,6 @@ class SuspectGate(EdgeGate):
                 judge(self._desc, self._action, answer)
         finally:
             if this.softirq_pending or now_ns < this.softirq_end_ns:
-                kernel.softirqs.irq_exit(this, end_ns, cost_ns)
+                end_ns = cpu.busy_until_ns
+                kernel.softirqs.irq_exit(this, end_ns, end_ns - now_ns)
             kernel.this = outer

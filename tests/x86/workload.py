@@ -7,6 +7,7 @@ from pseudokern.irq.flags import Irqf, IrqReturn
 from pseudokern.irq.manage import disable_irq, enable_irq, irq_set_affinity
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.irq.request import request_irq
+from pseudokern.kernel.delay import busy_wait_ns
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.dmar import Iommu
 from pseudokern.x86.msi_chip import message_of
@@ -49,6 +50,7 @@ steps = st.one_of(
     st.tuples(st.just("request"), not_levels),
     st.tuples(st.just("answer"), messages, answers),
     st.tuples(st.just("raise_softirq"), messages, softirqs),
+    st.tuples(st.just("wait"), messages, st.sampled_from([1, 700, 5_000])),
     st.tuples(st.just("chain"), messages, lines),
     st.tuples(st.just("occupy"), cpus, durations_ns),
     st.tuples(st.just("switch"), st.integers(1, CPUS - 1)),
@@ -244,6 +246,17 @@ class Workload:
             return IrqReturn.HANDLED
 
         line.on_interrupt = raise_softirq
+
+    def _do_wait(self, line, duration_ns):
+        """The handler takes longer than its driver said."""
+
+        def wait():
+            self._note(line)
+            busy_wait_ns(self.pc.kernel, duration_ns)
+            self.pc.kernel.this.softirq_pending |= 1 << Softirq.TASKLET
+            return IrqReturn.HANDLED
+
+        line.on_interrupt = wait
 
     def _do_chain(self, line, other):
         """Each interrupt of line makes another device interrupt, in the middle of the handler."""
