@@ -73,6 +73,11 @@ class Steering:
                 this.rx_packets -= count  # they count where they are processed
                 self._enqueue(this, cpu, count)
 
+    def netif_rx(self, this: PerCpu, packets: int) -> None:
+        """Leave packets that a handler took to the backlog of its CPU; what it has no room for is
+        dropped, and counted in softnet_stat."""
+        self._enqueue(this, this.cpu, packets)
+
     def _enqueue(self, this: PerCpu, cpu: CpuId, count: int) -> None:
         backlog = self.backlogs.setdefault(cpu, Backlog())
         backlog.weight = self.weight

@@ -185,38 +185,6 @@ def test_interrupts_of_others_starve_the_polls_of_a_queue_until_all_frames_are_d
     assert dropped > 180_000
 
 
-def interrupts_hz(pc, nic):
-    """Interrupts of the queues in a second, measured after a warm-up."""
-    run_for(pc, 5 * MS)
-    before = sum(desc.total for _, desc in nic.sources)
-    run_for(pc, 20 * MS)
-    return 50 * (sum(desc.total for _, desc in nic.sources) - before)
-
-
-def test_interrupt_rate_rises_with_the_load_and_collapses_into_polling():
-    found = []
-    for offered_hz in (100_000, 400_000, 800_000, 3_200_000, 8_000_000):
-        pc = new_pc(1, cost=CostModel())
-        nic = new_nic(pc, style="igb")
-        Wire(pc, nic).set(offered_hz)
-        found.append(interrupts_hz(pc, nic))
-    low, more, most, fewer, none = found
-    assert low == pytest.approx(97_000, rel=0.1)
-    assert low < more < most
-    assert fewer < most / 2
-    assert none < most / 50
-
-
-def test_100_000_interrupts_a_second_cost_10_to_30_percent_of_a_core():
-    pc = new_pc(1, cost=CostModel())
-    nic = new_nic(pc, style="igb")
-    Wire(pc, nic).set(105_000)
-    assert interrupts_hz(pc, nic) == pytest.approx(100_000, rel=0.05)
-    (this,) = pc.kernel.cpus
-    pc.fold_counts()
-    assert 0.1 < (this.hardirq_ns + this.softirq_ns) / pc.kernel.timeline.now_ns < 0.3
-
-
 def test_waiting_50_us_gives_the_cpu_back_most_of_what_interrupts_took():
     def busy(usecs):
         pc = new_pc(1, cost=CostModel())

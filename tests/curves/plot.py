@@ -1,0 +1,72 @@
+"""Draw the curves that the tests here are about, for docs/curves.md: scripts/plots."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")  # before pyplot looks for a display
+from matplotlib import pyplot as plt
+
+from tests.curves.reception import KINDS, Seen, reception
+from tests.drivers.test_nvme_coalescing import measure
+
+FOLDER = Path(__file__).parents[2] / "docs/plots"
+OFFERED_HZ = [round(25_000 * 2 ** (step / 2)) for step in range(18)]
+SAME_BYTES: dict[str, Any] = {"Date": None}
+
+
+def main() -> None:
+    mpl.rcParams.update({"svg.hashsalt": "pseudokern", "font.size": 9, "axes.grid": True,
+                         "grid.alpha": 0.3, "svg.fonttype": "none"})  # fmt: skip
+    FOLDER.mkdir(exist_ok=True)
+    _reception("goodput", "frames delivered a second", lambda seen: seen.delivered_hz)
+    _reception("interrupts", "interrupts a second", lambda seen: seen.interrupts_hz)
+    _reception("busy", "% of the CPU that reception takes", lambda seen: 100 * seen.busy)
+    _nvme()
+
+
+def _reception(name: str, what: str, value: Callable[[Seen], float]) -> None:
+    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    for kind in KINDS:
+        values = [value(reception(kind, offered_hz)) for offered_hz in OFFERED_HZ]
+        axes.plot(OFFERED_HZ, values, marker=".", label=kind)
+    axes.set(xscale="log", xlabel="frames offered a second", ylabel=what)
+    if name == "goodput":
+        axes.set(yscale="log", ylim=(10_000, 10_000_000))
+    axes.legend()
+    _save(figure, name)
+
+
+def _nvme() -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), layout="constrained")
+    thresholds = [1, 2, 4, 8, 16, 32]
+    _both(left, thresholds, [measure(threshold, 250) for threshold in thresholds])
+    left.set(xscale="log", xlabel="completions (time: 25 ms)", xticks=thresholds)
+    left.set_xticklabels(map(str, thresholds))
+    times = [0, 1, 2, 5, 10]
+    _both(right, [100 * time for time in times], [measure(256, time) for time in times])
+    right.set(xlabel="time in us (completions: 256)")
+    _save(figure, "nvme")
+
+
+def _both(axes: Any, along: Sequence[int], found: Sequence[tuple[float, float]]) -> None:
+    """Interrupts against the left scale, latency against the right one."""
+    axes.plot(along, [rate_hz / 1e3 for rate_hz, _ in found], marker=".", label="interrupts")
+    axes.set(ylabel="interrupts a second, thousands")
+    other = axes.twinx()
+    other.plot(along, [us for _, us in found], marker=".", color="C1", label="latency")
+    other.set(ylabel="mean latency, us")
+    lines = [*axes.get_lines(), *other.get_lines()]
+    axes.legend(handles=lines, loc="center right")
+
+
+def _save(figure: Any, name: str) -> None:
+    file = FOLDER / f"{name}.svg"
+    figure.savefig(file, metadata=SAME_BYTES)
+    print(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
+if __name__ == "__main__":
+    main()
