@@ -1,18 +1,22 @@
 """Keep the CPUs busy as ordinary programs do, with the interrupts that this brings.
 
 Each CPU runs a program for a while and sleeps for a while. Some of the programs are woken by
-another CPU, which interrupts (RES). Sometimes a program unmaps memory that others have seen (TLB,
-CAL), or calls a function elsewhere (CAL). While a program runs the CPU ticks (LOC).
+another CPU, which interrupts (RES). What interrupts and kernel threads take of the CPU while a
+program runs makes it end so much later. Sometimes a program unmaps memory that others have seen
+(TLB, CAL), or calls a function elsewhere (CAL). While a program runs the CPU ticks (LOC).
 """
 
 from collections.abc import Callable
 
 from pseudokern.drivers.traffic import PoissonTraffic
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.timer import Timer
 from pseudokern.sim.alarm import Alarm
 from pseudokern.x86.pc import Pc
+
+WORTH_AN_EVENT_NS = 20_000  # if less than that is left of a burst, the next one is so much longer
 
 
 class Programs:
@@ -34,6 +38,7 @@ class Programs:
         self._burst_ns = burst_ns
         self._wakeups = wakeups
         self._chance = pc.kernel.chance("programs")
+        self._left_ns = [0] * pc.kernel.nr_cpu_ids  # CPU time that a program wants still
         self._alarms = [Alarm(pc.kernel.timeline, self._switcher(t)) for t in pc.kernel.cpus]
         self._housekeeping = [Timer(self._keeping_house(this)) for this in pc.kernel.cpus]
         for cpu in cpus_of(pc.kernel.online):
@@ -45,24 +50,38 @@ class Programs:
 
     def _switcher(self, this: PerCpu) -> Callable[[], None]:
         def switch() -> None:
-            this.context_switches += 1
             if this.is_idle:
                 self._wake(this)
-            else:
+            elif not self._goes_on(this):
                 self._sleep(this)
 
         return switch
 
     def _wake(self, this: PerCpu) -> None:
-        now_ns = self._kernel.timeline.now_ns
-        this.user_since_ns = now_ns
+        this.context_switches += 1
+        this.user_since_ns = self._kernel.timeline.now_ns
+        this.idle_ns, free_ns = unclaimed(self._kernel, this)
         if self._chance.random.random() < self._wakeups:
             self._pc.smp.send_reschedule(this.cpu)
         self._pc.apic_timers.ticks.leave_idle(this)
-        self._alarms[this.cpu].set(now_ns + self._chance.exponential_ns(self._burst_ns))
+        left_ns = self._left_ns[this.cpu] + self._chance.exponential_ns(self._burst_ns)
+        self._left_ns[this.cpu] = left_ns
+        self._alarms[this.cpu].set(free_ns + left_ns)
+
+    def _goes_on(self, this: PerCpu) -> bool:
+        """Whether the program needs the CPU for longer: what others took comes on top."""
+        idle_ns, free_ns = unclaimed(self._kernel, this)
+        left_ns = self._left_ns[this.cpu]
+        if (ran_ns := idle_ns - this.idle_ns) > 0:
+            this.user_ns += ran_ns
+            self._left_ns[this.cpu] = left_ns = left_ns - ran_ns
+        if left_ns < WORTH_AN_EVENT_NS:
+            return False
+        self._alarms[this.cpu].set(free_ns + left_ns)
+        return True
 
     def _sleep(self, this: PerCpu) -> None:
-        this.user_ns += self._kernel.timeline.now_ns - this.user_since_ns
+        this.context_switches += 1
         this.user_since_ns = -1
         self._alarms[this.cpu].set(self._sleep_end_ns())
 
@@ -91,6 +110,7 @@ class Programs:
             self._begin(cpu)
             return
         if not self._kernel.cpus[cpu].is_idle:
+            self._goes_on(self._kernel.cpus[cpu])
             self._sleep(self._kernel.cpus[cpu])
         self._alarms[cpu].cancel()
         self._pc.timers.del_timer(self._housekeeping[cpu])

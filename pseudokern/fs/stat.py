@@ -5,6 +5,7 @@ number for every interrupt that could exist.
 """
 
 from pseudokern.kernel.cpumask import cpus_of
+from pseudokern.kernel.cputime import irq_time
 from pseudokern.kernel.percpu import UINT_RANGE, PerCpu, SystemCounts
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.machine.machine import Machine
@@ -48,13 +49,15 @@ def show_uptime(machine: Machine) -> bytes:
 
 def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     """user nice system idle iowait irq softirq steal guest guest_nice; none while switched off."""
-    now_ns = machine.timeline.now_ns
-    off_ns = this.offline_ns
+    now_ns, irq = machine.timeline.now_ns, irq_time(machine.kernel, this)
+    off_ns, user_ns = this.offline_ns, this.user_ns
     if not machine.kernel.is_online(this.cpu):
         off_ns += now_ns - this.offline_since_ns
-    user_ns = this.user_ns if this.is_idle else this.user_ns + now_ns - this.user_since_ns
-    idle_ns = max(0, now_ns - off_ns - user_ns - this.system_ns - this.hardirq_ns - this.softirq_ns)
-    return [user_ns, 0, this.system_ns, idle_ns, 0, this.hardirq_ns, this.softirq_ns, 0, 0, 0]
+    idle_ns = max(0, now_ns - off_ns - user_ns - this.system_ns - sum(irq))
+    if not this.is_idle:
+        ran_ns = max(0, idle_ns - this.idle_ns)
+        idle_ns, user_ns = idle_ns - ran_ns, user_ns + ran_ns
+    return [user_ns, 0, this.system_ns, idle_ns, 0, irq.hardirq_ns, irq.softirq_ns, 0, 0, 0]
 
 
 def _ticks(times_ns: list[int]) -> str:

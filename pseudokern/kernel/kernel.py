@@ -71,6 +71,7 @@ class Kernel:
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     hogs        the threads that compute without sleeping, by CPU
     napi_ids    how many queues have got a number
+    fold_irq_time  brings what interrupts took of a CPU up to date; when its last handler ends
     occupy      keeps a CPU busy, for ns more, with interrupts off
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
     set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
@@ -125,6 +126,7 @@ class Kernel:
         self.lockdep = True
         self.stuck_at: dict[CpuId, list[str]] = {}
         self.hogs: dict[CpuId, Hog] = {}
+        self.fold_irq_time: Callable[[PerCpu], int] = lambda _this: 0
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None

@@ -76,6 +76,7 @@ class PerCpu:
     rx_packets       packets that were polled here
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
+    idle_ns          while a program runs, for how long the CPU had been idle when it began
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class PerCpu:
         "cpu",
         "current",
         "hardirq_ns",
+        "idle_ns",
         "irqs_disabled",
         "irqs_enabled_in",
         "offline_ns",
@@ -123,6 +125,7 @@ class PerCpu:
         self.offline_ns = 0
         self.offline_since_ns = 0
         self.user_since_ns = -1
+        self.idle_ns = 0
         self.context_switches = 0
 
     @property

@@ -114,6 +114,11 @@ class Softirqs:
         if this.softirq_pending:
             self._alarms[this.cpu].set(this.softirq_end_ns)
 
+    def end_ns(self, this: PerCpu) -> int:
+        """Until when softirqs occupy this CPU, also while bottom halves are disabled."""
+        end_ns = this.softirq_end_ns
+        return end_ns if end_ns < HELD_NS else self._held_end_ns[this.cpu]
+
     def hold(self, this: PerCpu) -> None:
         """Bottom halves are disabled: run nothing on this CPU until let_go()."""
         self._held_end_ns[this.cpu] = this.softirq_end_ns

@@ -116,6 +116,7 @@ class Pc:
         self.hotplug = CpuHotplug(
             kernel, self.irqs, self.vectors, self.apic_timers, self.entry, self.bus
         )
+        kernel.fold_irq_time = self._fold_irq_time
         kernel.occupy = lambda this, duration_ns: self.cpus[this.cpu].occupy(duration_ns)
         kernel.set_interrupt_flag = self._set_interrupt_flag
         kernel.set_handler_window = self._set_handler_window
@@ -283,6 +284,13 @@ class Pc:
         for desc in self.irqs:
             if desc.fast_counts is not None:
                 desc.fast_counts.fold()
+
+    def _fold_irq_time(self, this: PerCpu) -> int:
+        """fold_counts() for one CPU, and the end of the handler that runs there or ran last."""
+        cpu = self.cpus[this.cpu]
+        for short_way in cpu.short_ways.values():
+            short_way.__self__.fold()  # type: ignore[attr-defined]  # it is a gate's
+        return cpu.busy_until_ns
 
     def losses(self) -> dict[str, int]:
         """Every interrupt that was raised and never delivered, by the place where it ended.

@@ -2,7 +2,10 @@
 
 import pytest
 
+from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.programs import Programs
+from pseudokern.kernel.cputime import unclaimed
+from tests.drivers.plugging import plugged
 from tests.machine_parts import HZ, new_pc, run_for
 
 SECOND_NS = 1_000_000_000
@@ -65,3 +68,17 @@ def test_calls_are_not_shootdowns():
     run_for(pc, 5 * SECOND_NS)
     assert total(pc, "call_function") == pytest.approx(500, rel=0.2)
     assert total(pc, "tlb") == 0
+
+
+def test_what_interrupts_take_of_a_program_is_not_user_time():
+    pc = machine(user=0.999, burst_ns=1_000_000_000)
+    busy = plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"])
+    run_for(pc, 2 * SECOND_NS)
+    pc.fold_counts()
+    this = pc.kernel.cpus[1]
+    assert busy.queues[0].packets > 190_000
+    interrupts_ns = this.hardirq_ns + this.softirq_ns
+    assert interrupts_ns > 0.2 * 2 * SECOND_NS
+    unclaimed_ns, _ = unclaimed(pc.kernel, this)
+    programs_ns = this.user_ns + unclaimed_ns - this.idle_ns
+    assert programs_ns == pytest.approx(2 * SECOND_NS - interrupts_ns, rel=0.01)
