@@ -81,13 +81,15 @@ class Message:
 
     def update(self) -> None:
         """Choose what an event does from now on, and send what is pending if that is sending."""
-        if not self.is_open:
-            self.trigger = self._pend
-        else:
-            self.trigger = self._lose if self._to_lose else self._gate or self._send
-        if self._source is not None:
-            self._source.trigger = self.trigger
-        if self.pending and self.is_open:
+        is_open = not self.masked and self._capability.is_open
+        trigger: Trigger = self._pend
+        if is_open:
+            trigger = self._lose if self._to_lose else self._gate or self._send
+        if trigger != self.trigger:
+            self.trigger = trigger
+            if self._source is not None:
+                self._source.trigger = trigger
+        if self.pending and is_open:
             self.pending = False
             self._send(0)
 

@@ -4,7 +4,7 @@ Follows kernel/irq/cpuhotplug.c. Both run with the CPU already out of, or in, th
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.irq.flags import ChipFlag, IrqData
@@ -19,19 +19,31 @@ from pseudokern.kernel.printk import Level
 
 
 def irq_migrate_all_off_this_cpu(
-    table: IrqTable, cpu: CpuId, force_complete_move: Callable[[IrqDesc], bool]
+    table: IrqTable,
+    cpu: CpuId,
+    unfinished: Set[IrqDesc],
+    force_complete_move: Callable[[IrqDesc], bool],
 ) -> None:
     """Move, or shut down, every interrupt that goes to cpu, in ascending order.
 
-    Nothing else happens meanwhile, so the thousands that do not go there are passed over quickly.
+    unfinished has those whose last move has left a vector somewhere; force_complete_move() ends
+    it, and says whether it concerned the CPU. Nothing else happens meanwhile, so the thousands
+    that do not go there are passed over quickly.
     """
-    this, online = 1 << cpu, table.kernel.online
-    for desc in table:
+    this, online, pending = 1 << cpu, table.kernel.online, IrqData.SETAFFINITY_PENDING
+    concerned = [
+        desc
+        for desc in table
+        if (desc.effective_affinity or desc.affinity) & this
+        or desc.dstate & pending
+        or desc in unfinished
+    ]
+    for desc in concerned:
         if not desc.chip.can_set_affinity:
             continue
-        forced = force_complete_move(desc)
+        forced = desc in unfinished and force_complete_move(desc)
         is_here = (desc.effective_affinity or desc.affinity) & this
-        has_move = desc.dstate & IrqData.SETAFFINITY_PENDING
+        has_move = desc.dstate & pending
         if not (forced or is_here or (has_move and not desc.pending_mask & online)):
             continue
         if is_here and desc.dstate & IrqData.IRQ_STARTED and not desc.dstate & IrqData.PER_CPU:

@@ -185,8 +185,9 @@ class VectorMatrix:
 
     def _cpu_with_most(self, mask: CpuMask) -> CpuId | None:
         """The online CPU of mask with most free vectors, the first of several; None has any."""
-        for having in self._having[:0:-1]:
-            if found := having & mask:
+        having = self._having
+        for count in range(len(having) - 1, 0, -1):
+            if found := having[count] & mask:
                 return first_cpu(found)
         return None
 

@@ -12,8 +12,6 @@ Hot path: counts are kept here and folded into the descriptor when somebody read
 frame to the end of its poll: 1380 ns with EdgeGate, 515 with NapiGate, 320 with CountedGate.
 """
 
-from collections.abc import Callable
-
 from pseudokern.hw.cpu import Cpu
 from pseudokern.hw.vector import Vector
 from pseudokern.irq.action import IrqAction
@@ -25,6 +23,7 @@ from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.irq.spurious import is_judged_simply
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.napi import NAPI_WEIGHT, NET_RX_BIT, CountedNapi, Napi
+from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import MsiChip, message_of
 from pseudokern.x86.vector import VectorDomain
@@ -49,23 +48,28 @@ class EdgeGate:
 
     __slots__ = ("_action", "_cost_ns", "_cpu", "_desc", "_kernel", "_this", "_vector", "count")
 
-    def __init__(
-        self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector
-    ) -> None:
+    def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
         self.count = 0
         self._kernel = kernel
         self._desc = desc
         self._action = action
-        self._cpu = cpu
-        self._this = kernel.cpus[cpu.number]
-        self._vector = vector
+        self._cpu: Cpu
+        self._this: PerCpu
+        self._vector: Vector
         self._cost_ns = kernel.cost.overhead_ns + action.cost_ns
 
-    def install(self) -> None:
-        """Let the CPU use it for a vector that waited, too."""
-        self._cpu.short_ways[1 << self._vector] = self.fire
+    def is_for(self, action: IrqAction) -> bool:
+        """Whether this is what would be built for action again."""
+        return self._action is action
+
+    def install(self, cpu: Cpu, vector: Vector) -> None:
+        """Be the way to this CPU; it uses it for a vector that waited, too."""
+        self._cpu, self._vector = cpu, vector
+        self._this = self._kernel.cpus[cpu.number]
+        cpu.short_ways[1 << vector] = self.fire
 
     def remove(self) -> None:
+        """Be no way to anywhere."""
         self.fold()
         del self._cpu.short_ways[1 << self._vector]
 
@@ -104,13 +108,14 @@ class NapiGate(EdgeGate):
 
     __slots__ = ("_napi", "_work_ns", "polls")
 
-    def __init__(
-        self, kernel: Kernel, desc: IrqDesc, action: IrqAction, cpu: Cpu, vector: Vector, napi: Napi
-    ) -> None:
-        super().__init__(kernel, desc, action, cpu, vector)
+    def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
+        super().__init__(kernel, desc, action)
         self.polls = 0
-        self._napi = napi
+        self._napi = _napi_of(action)
         self._work_ns = self._cost_ns + kernel.cost.softirq_ns + kernel.cost.softirq_item_ns
+
+    def is_for(self, action: IrqAction) -> bool:
+        return self._action is action and self._napi is _napi_of(action)
 
     def fire(self, now_ns: int) -> None:
         """One interrupt, and its poll if nothing else is going on on this CPU."""
@@ -186,16 +191,10 @@ class CountedGate(NapiGate):
 
     __slots__ = ("napi",)
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        desc: IrqDesc,
-        action: IrqAction,
-        cpu: Cpu,
-        vector: Vector,
-        napi: CountedNapi,
-    ) -> None:
-        super().__init__(kernel, desc, action, cpu, vector, napi)
+    def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
+        super().__init__(kernel, desc, action)
+        napi = _napi_of(action)
+        assert isinstance(napi, CountedNapi)
         self.napi = napi
 
     def arrive(self, now_ns: int) -> None:
@@ -219,6 +218,11 @@ class CountedGate(NapiGate):
             self.fold()
 
 
+def _napi_of(action: IrqAction) -> Napi:
+    assert isinstance(action.handler, NapiHandler)
+    return action.handler.napi
+
+
 class Gates:
     """Builds and removes the short ways. `enabled` False: every interrupt goes the general way."""
 
@@ -228,35 +232,41 @@ class Gates:
         self._vectors = vectors
 
     def rebuild(self, desc: IrqDesc) -> None:
-        """Fit desc with a gate, or with none, according to its state now."""
+        """Fit desc with a gate, or with none, according to its state now.
+
+        The one that it had is used again where that is possible: a CPU that goes down has up to
+        200 interrupts, which all move while nobody is answered.
+        """
         if not isinstance(desc.chip, MsiChip):
             return
-        if desc.fast_counts is not None:
-            desc.fast_counts.remove()
+        gate, trigger = desc.fast_counts, None
+        if gate is not None:
+            gate.remove()
             desc.fast_counts = None
-        trigger: Callable[[int], None] | None = None
         if self.enabled and self._is_plain(desc) and desc.chip.goes_straight(desc):
-            gate = self._gate(desc)
-            gate.install()
-            desc.fast_counts = gate
-            trigger = gate.fire
+            action, data = desc.actions[0], self._vectors.data(desc)
+            kind = self._kind(desc, action)
+            if not (type(gate) is kind and gate.is_for(action)):
+                gate = kind(self._kernel, desc, action)
+            gate.install(self._vectors.cpus[data.cpu], Vector(data.vector))
+            desc.fast_counts, trigger = gate, gate.fire
         message_of(desc).set_gate(trigger)
 
-    def _gate(self, desc: IrqDesc) -> EdgeGate:
-        kernel, action, data = self._kernel, desc.actions[0], self._vectors.data(desc)
-        cpu, vector = self._vectors.cpus[data.cpu], Vector(data.vector)
+    def _kind(self, desc: IrqDesc, action: IrqAction) -> type[EdgeGate]:
         if desc.irqs_unhandled:
             # Here, because healthy machines do without it.
             from pseudokern.x86.suspect_gate import SuspectGate
 
-            return SuspectGate(kernel, desc, action, cpu, vector)
+            return SuspectGate
         # Where NET_RX may stop after a poll it has to be asked.
-        if isinstance(action.handler, NapiHandler) and not kernel.net_rx.ends_after_one_poll():
+        if (
+            isinstance(action.handler, NapiHandler)
+            and not self._kernel.net_rx.ends_after_one_poll()
+        ):
             napi = action.handler.napi
-            if isinstance(napi, CountedNapi) and type(napi).poll is CountedNapi.poll:
-                return CountedGate(kernel, desc, action, cpu, vector, napi)
-            return NapiGate(kernel, desc, action, cpu, vector, napi)
-        return EdgeGate(kernel, desc, action, cpu, vector)
+            is_counted = isinstance(napi, CountedNapi) and type(napi).poll is CountedNapi.poll
+            return CountedGate if is_counted else NapiGate
+        return EdgeGate
 
     def _is_plain(self, desc: IrqDesc) -> bool:
         return (

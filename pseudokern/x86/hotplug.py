@@ -58,7 +58,8 @@ class CpuHotplug:
         kernel.cpu_changed(cpu)
         machine_cpu.cli()
         owners = dict(self._vectors.vector_irq[cpu])
-        irq_migrate_all_off_this_cpu(self._irqs, cpu, self._complete_move)
+        unfinished = self._vectors.unfinished_moves()
+        irq_migrate_all_off_this_cpu(self._irqs, cpu, unfinished, self._complete_move)
         self._bus.land_ipis(machine_cpu.apic_id)  # Linux waits a millisecond for them
         self._timers.stop_cpu(machine_cpu)
         self._timers.wheel.migrate(cpu, BOOT_CPU)

@@ -115,6 +115,10 @@ class VectorDomain(IrqDomain):
             return None
         return data.prev_cpu, Vector(data.prev_vector)
 
+    def unfinished_moves(self) -> set[IrqDesc]:
+        """Those for which left_behind() says something."""
+        return {desc for desc, data in self._data.items() if data.prev_vector}
+
     def setup(self, desc: IrqDesc) -> ApicChipData:
         """Take in a new interrupt: a reservation, or for a managed one a vector on every CPU.
 
