@@ -68,6 +68,8 @@ class Moderation:
     def wait(self, waiting: Waiting) -> None:
         """How long to wait from the next frame on."""
         self.waiting = waiting
+        if waiting.is_none:
+            self._open_ns = 0
         us, floor_us = waiting.us, waiting.floor_us
         self._most_frames = waiting.frames
         self._delay_ns = 0 if waiting.is_gap else us * NS_PER_US

@@ -1,21 +1,22 @@
 """Offer frames of flows to a network card: what a [[load]] table of a machine file says.
 
 Each flow has a queue, by the card's hash; its frames come there. When the hash, the channels or
-the load itself change, everything begins anew with the queues of then.
+the load itself change, everything begins anew with the queues of then. A queue knows the times of
+its frames beforehand (fed_queue.py), so there is no call for each of them.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pseudokern.drivers.arrivals import Pattern, arrivals
 from pseudokern.drivers.keys import Choice, Duration, Integer, Key, Rate
 from pseudokern.drivers.rss import Flow, drawn_flows
-from pseudokern.drivers.traffic import PoissonTraffic
-from pseudokern.sim.alarm import Alarm
+from pseudokern.kernel.feed import Feed
+from pseudokern.sim.chance import Chance
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.nic import Nic, RxQueue
+    from pseudokern.drivers.nic import Nic
 
-NS_PER_S = 1_000_000_000
 MAX_FLOWS = 4096
 
 NET_LOAD_KEYS: Mapping[str, Key] = {
@@ -33,20 +34,11 @@ class NetLoad:
     """The load of one card. options: by NET_LOAD_KEYS; None if there is nothing to do."""
 
     def __init__(self, nic: "Nic") -> None:
-        timeline, chance = nic.kernel.timeline, nic.kernel.chance
         self.nic = nic
         self.options: Mapping[str, Any] | None = None
         self._flows: list[Flow] = []
-        self._timeline = timeline
-        self._stream = PoissonTraffic(timeline, chance(f"{nic.name}/load"))
-        self._clock = Alarm(timeline, self._switch)
-        self._end = Alarm(timeline, self.stop)
-        self._targets: list[RxQueue] = []
-        self._is_on = False
-        self._sent = 0
-        self._began_ns = 0
-        self._rate_hz = 0.0
-        self._on_ns = self._off_ns = 0
+        self._fed: list[Feed] = []
+        self._chances: dict[int, Chance] = {}
 
     @property
     def flows(self) -> list[Flow]:
@@ -80,42 +72,42 @@ class NetLoad:
     def start(self) -> None:
         """The interface is up, or something has changed."""
         self.stop()
-        now_ns, options = self._timeline.now_ns, self.options
-        if options is None or not options["rate"]:
+        pattern = self._pattern()
+        if pattern is None:
             return
-        until_ns = options["until"]
-        if until_ns is not None and until_ns <= now_ns:
-            return
-        if until_ns is not None:
-            self._end.set(until_ns)
-        self._targets = [self.nic.queue_of(flow) for flow in self.flows]
-        self._sent, self._began_ns, self._is_on = 0, now_ns, False
-        self._rate_hz, self._on_ns, self._off_ns = options["rate"], options["on"], options["off"]
-        if options["arrivals"] == "poisson":
-            self._stream.set(self.each_hz, self._targets)
-        elif options["arrivals"] == "constant":
-            self._clock.hand_over(self._send_one)
-            self._send_one()
-        else:
-            self._clock.hand_over(self._switch)
-            self._switch()
+        own: dict[int, list[int]] = {}
+        numbers = {queue: number for number, queue in enumerate(self.nic.queues)}
+        for flow, connection in enumerate(self.flows):
+            own.setdefault(numbers[self.nic.queue_of(connection)], []).append(flow)
+        for number in sorted(own):
+            feed = self.nic.feed(number)
+            feed.begin(arrivals(pattern, own[number], self._chance(number)))
+            self._fed.append(feed)
 
     def stop(self) -> None:
         """No more frames."""
-        self._stream.set(0, [])
-        self._clock.cancel()
-        self._end.cancel()
+        for feed in self._fed:
+            feed.end()
+        self._fed = []
 
-    def _send_one(self) -> None:
-        now_ns = self._timeline.now_ns
-        self._sent += 1
-        # From the beginning, so that a rate that is no whole number of nanoseconds is kept.
-        self._clock.set(self._began_ns + int(self._sent * NS_PER_S / self._rate_hz))
-        self._targets[self._sent % len(self._targets)].arrive(now_ns)
+    def _pattern(self) -> Pattern | None:
+        now_ns, options = self.nic.kernel.timeline.now_ns, self.options
+        if options is None or not options["rate"]:
+            return None
+        if options["until"] is not None and options["until"] <= now_ns:
+            return None
+        is_on_off = options["arrivals"] == "on-off"
+        return Pattern(
+            now_ns,
+            options["rate"],
+            options["flows"],
+            is_constant=options["arrivals"] == "constant",
+            on_ns=options["on"] if is_on_off else 0,
+            off_ns=options["off"] if is_on_off else 0,
+            until_ns=options["until"],
+        )
 
-    def _switch(self) -> None:
-        """Between a burst and the pause after it."""
-        self._is_on = not self._is_on
-        self._stream.set(self.each_hz if self._is_on else 0, self._targets)
-        lasts_ns = self._on_ns if self._is_on else self._off_ns
-        self._clock.set(self._timeline.now_ns + lasts_ns)
+    def _chance(self, number: int) -> Chance:
+        if number not in self._chances:
+            self._chances[number] = self.nic.kernel.chance(f"{self.nic.name}/load/{number}")
+        return self._chances[number]

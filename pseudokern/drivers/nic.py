@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pseudokern.drivers.nic_ethtool import NicEthtool
     from pseudokern.drivers.nic_napi import NicNapi
     from pseudokern.drivers.rss import Flow
+    from pseudokern.kernel.feed import Feed
 
 MAX_QUEUES = 256
 RING = 512  # buffers, if the driver's default is not known
@@ -59,15 +60,17 @@ class Ring:
     dropped     frames that found no free buffer, as far as it is known
     discarded   frames that were in it when the interface went down
     frame_bytes how long its frames are, on average
+    feed        of a queue that a load feeds (fed_queue.py): when its frames come
     """
 
-    __slots__ = ("_bytes", "_packets", "discarded", "dropped", "frame_bytes", "size")
+    __slots__ = ("_bytes", "_packets", "discarded", "dropped", "feed", "frame_bytes", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.dropped = 0
         self.discarded = 0
         self.frame_bytes = FRAME_BYTES
+        self.feed: Feed | None = None
         self._bytes = self._packets = 0  # until frames became so long
 
     def bytes_of(self, packets: int) -> int:
@@ -386,6 +389,21 @@ class Nic(NetDevice):
         super().stop_traffic()
         if self.load is not None:
             self.load.stop()
+
+    def feed(self, number: int) -> "Feed":
+        """What feeds a queue: who offers frames says there when they come."""
+        from pseudokern.drivers.fed_queue import feed_of
+
+        queue, (_, desc) = self.queues[number], self.sources[number]
+        was_fed = queue.feed is not None
+        feed = feed_of(queue, self.kernel)
+        if not was_fed:
+            self.ethtool.moderate_queue(number)
+            feed.seen = feed.head  # what is in the ring waits as what comes does
+            feed.end()
+            if desc is not None:
+                desc.changed()
+        return feed
 
     def queue_of(self, flow: "Flow") -> RxQueue:
         """Where the card puts the frames of a flow."""

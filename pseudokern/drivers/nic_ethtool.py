@@ -117,7 +117,7 @@ class NicEthtool:
         self.coalesce = dict(self.ops.coalesce)
         self.tx_ring = self.ops.tx_ring
         self._nic = nic
-        self._moderations: dict[int, Moderation] = {}
+        self._moderations: dict[tuple[int, bool], Moderation] = {}
 
     def drvinfo(self) -> dict[str, str]:
         """-i."""
@@ -243,14 +243,21 @@ class NicEthtool:
         """Put what waits between a queue and its message, or take it away."""
         queue, (source, desc) = self._nic.queues[number], self._nic.sources[number]
         waiting, adaptive = self._waiting()
-        moderation = self._moderations.get(number)
-        if waiting.is_none and adaptive is None:
+        is_fed = queue.feed is not None
+        moderation = self._moderations.get((number, is_fed))
+        if (former := self._moderations.get((number, not is_fed))) is not None:
+            former.stop()
+        if waiting.is_none and adaptive is None and not is_fed:
             if moderation is not None:
                 moderation.stop()
+                moderation.wait(waiting)
             source.connect(queue)
             return
         if moderation is None:
-            moderation = self._moderations[number] = Moderation(self._nic.kernel.timeline, queue)
+            kind: type[Moderation] = Moderation
+            if is_fed:
+                from pseudokern.drivers.fed_queue import FedModeration as kind
+            moderation = self._moderations[number, is_fed] = kind(self._nic.kernel.timeline, queue)
         moderation.stop()
         moderation.queue = queue
         moderation.wait(waiting)

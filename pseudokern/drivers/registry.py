@@ -14,10 +14,12 @@ PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
+    "arrivals",
     "block_drive",
     "bursts",
     "device",
     "dim",
+    "fed_queue",
     "intx",
     "io_load",
     "irq_calls",

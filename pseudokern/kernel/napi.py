@@ -3,8 +3,13 @@
 Follows net_rx_action() and napi_poll() in net/core/dev.c.
 """
 
+from typing import TYPE_CHECKING
+
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.feed import Feed
 
 NAPI_WEIGHT = 64
 NETDEV_BUDGET = 300
@@ -49,6 +54,11 @@ class CountedNapi(Napi):
     def __init__(self) -> None:
         super().__init__()
         self.unpolled = 0
+
+    @property
+    def feed(self) -> "Feed | None":
+        """The frames themselves, if they are known beforehand; then poll() is its own."""
+        return None
 
     def poll(self, weight: int) -> int:
         taken = self.unpolled

@@ -7,7 +7,7 @@ the same stream in every process.
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import accumulate, chain, islice
 from random import Random
@@ -37,6 +37,20 @@ class Chance:
 
     def arrivals(self, start_ns: int, mean_ns: float) -> Iterator[int]:
         """Times of a Poisson process after start_ns."""
+        drawn = chain.from_iterable(iter(self._gap_blocks(mean_ns), None))
+        return islice(accumulate(drawn, initial=start_ns), 1, None)
+
+    def arrival_blocks(self, start_ns: int, mean_ns: float) -> Iterator[list[int]]:
+        """The same, GAPS times at a go."""
+        draw, now_ns = self._gap_blocks(mean_ns), start_ns
+        while True:
+            block = list(accumulate(draw(), initial=now_ns))
+            del block[0]
+            now_ns = block[-1]
+            yield block
+
+    def _gap_blocks(self, mean_ns: float) -> Callable[[], list[int]]:
+        """Draws GAPS waiting times with each call."""
         gaps, draw = _exponential_gaps(mean_ns), self.random.getrandbits
         table, missing = gaps.table, gaps.missing
 
@@ -48,8 +62,7 @@ class Chance:
                 gaps.fill(row + 1)
             return table[begin : begin + GAPS]
 
-        drawn = chain.from_iterable(iter(block, None))
-        return islice(accumulate(drawn, initial=start_ns), 1, None)
+        return block
 
     def choices(self, items: Sequence[T]) -> Iterator[T]:
         """Items drawn evenly, for ever; at most QUANTILES of them.

@@ -111,11 +111,11 @@ class NapiGate(EdgeGate):
     def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
         super().__init__(kernel, desc, action)
         self.polls = 0
-        self._napi = _napi_of(action)
+        self._napi = napi_of(action)
         self._work_ns = self._cost_ns + kernel.cost.softirq_ns + kernel.cost.softirq_item_ns
 
     def is_for(self, action: IrqAction) -> bool:
-        return self._action is action and self._napi is _napi_of(action)
+        return self._action is action and self._napi is napi_of(action)
 
     def fire(self, now_ns: int) -> None:
         """One interrupt, and its poll if nothing else is going on on this CPU."""
@@ -193,7 +193,7 @@ class CountedGate(NapiGate):
 
     def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
         super().__init__(kernel, desc, action)
-        napi = _napi_of(action)
+        napi = napi_of(action)
         assert isinstance(napi, CountedNapi)
         self.napi = napi
 
@@ -218,7 +218,7 @@ class CountedGate(NapiGate):
             self.fold()
 
 
-def _napi_of(action: IrqAction) -> Napi:
+def napi_of(action: IrqAction) -> Napi:
     assert isinstance(action.handler, NapiHandler)
     return action.handler.napi
 
@@ -264,8 +264,15 @@ class Gates:
             and not self._kernel.net_rx.ends_after_one_poll()
         ):
             napi = action.handler.napi
-            is_counted = isinstance(napi, CountedNapi) and type(napi).poll is CountedNapi.poll
-            return CountedGate if is_counted else NapiGate
+            if not isinstance(napi, CountedNapi):
+                return NapiGate
+            if type(napi).poll is CountedNapi.poll:
+                return CountedGate
+            if napi.feed is not None:
+                from pseudokern.x86.fed_gate import FedGate  # few machines have a load
+
+                return FedGate
+            return NapiGate
         return EdgeGate
 
     def _is_plain(self, desc: IrqDesc) -> bool:

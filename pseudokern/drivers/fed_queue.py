@@ -1,0 +1,227 @@
+"""Be a receive queue whose frames come by themselves: those of a [[load]].
+
+Such a queue is asked how many frames it has, rather than told of each. What a frame would have
+done to the queue's interrupt is worked out ahead: the only event is the next interrupt, when that
+is known from the times of the frames and from how long to wait. To everybody else it behaves as
+if receive() were called for every frame; a property of tests/drivers/test_fed_queue.py.
+"""
+
+from typing import TYPE_CHECKING
+
+from pseudokern.drivers.intx import IntxSource
+from pseudokern.drivers.moderation import Moderation
+from pseudokern.drivers.nic import RxQueue
+from pseudokern.hw.message import Message
+from pseudokern.kernel.feed import Feed
+from pseudokern.sim.timeline import FOREVER_NS, SOURCE_BITS, Timeline
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.kernel import Kernel
+
+
+class FedQueue(RxQueue):
+    """A queue becomes one where it stands, as polls, handlers and settings know it by then."""
+
+    __slots__ = ()
+
+    @property
+    def feed(self) -> Feed:
+        assert self.whole_ring.feed is not None
+        return self.whole_ring.feed
+
+    @property
+    def unpolled(self) -> int:  # type: ignore[override]
+        feed = self.feed
+        return feed.arrived(feed.kernel.timeline.now_ns) - feed.head
+
+    @property
+    def scheduled(self) -> bool:
+        return self.feed.scheduled
+
+    @scheduled.setter
+    def scheduled(self, scheduled: bool) -> None:
+        feed = self.feed
+        if feed.scheduled == scheduled:
+            return
+        now_ns = feed.kernel.timeline.now_ns
+        if feed.listener is None:
+            feed.scheduled = scheduled
+        elif scheduled:
+            feed.listener.polling_began(now_ns)
+            feed.scheduled = True
+        else:
+            feed.scheduled = False
+            feed.listener.polling_ended(now_ns)
+
+    def receive(self, now_ns: int) -> None:
+        """A frame arrives that is not of the load."""
+        self.feed.insert(now_ns)
+        if not self.scheduled:
+            self._trigger(now_ns)
+
+    def poll(self, weight: int) -> int:
+        feed = self.feed
+        return feed.take(weight, feed.kernel.timeline.now_ns)
+
+    def discard(self) -> None:
+        feed, ring = self.feed, self.whole_ring
+        now_ns = feed.kernel.timeline.now_ns
+        feed.drop(now_ns)
+        feed.see()
+        ring.discarded += feed.seen - feed.head
+        feed.head = feed.seen
+
+
+def feed_of(queue: RxQueue, kernel: "Kernel") -> Feed:
+    """What feeds a queue, from now on if nothing did."""
+    ring = queue.whole_ring
+    if ring.feed is None:
+        ring.feed = Feed(kernel, ring, queue.unpolled, scheduled=queue.scheduled)
+        queue.__class__ = FedQueue
+    return ring.feed
+
+
+class FedModeration(Moderation):
+    """A Moderation that works out when it will interrupt, from when frames will come.
+
+    Set to wait for nothing it interrupts when the next frame comes. What it keeps is how things
+    were when the last frame came that was `seen`; for those since then it follows from their times.
+    """
+
+    __slots__ = ("_due_ns", "_ends_ns", "_feed", "_rings_ns", "_source")
+
+    _feed: Feed
+
+    def __init__(self, timeline: Timeline, queue: RxQueue) -> None:
+        super().__init__(timeline, queue)
+        self._source = timeline.add_source(self._ring)
+        self._ends_ns = FOREVER_NS  # of the wait that has begun
+        self._due_ns = FOREVER_NS  # the next interrupt, if nobody polls before
+        self._rings_ns = FOREVER_NS  # the earliest time that is on the timeline; 0: it rings now
+
+    def connect(self, message: Message | IntxSource) -> None:
+        """Moderate the queue from now on."""
+        feed = self.queue.feed
+        assert feed is not None
+        self._feed, feed.listener = feed, self
+        super().connect(message)
+        self.look()
+
+    def stop(self) -> None:
+        """The wait is over without an interrupt."""
+        self._frames = 0
+        self._ends_ns = self._due_ns = FOREVER_NS
+        if self.queue.feed is not None:
+            self.queue.feed.see()
+
+    def look(self) -> None:
+        """Other frames will come than was known, or the wait is another."""
+        self._expect(FOREVER_NS if self._feed.scheduled else self._foreseen_ns())
+
+    def event(self, now_ns: int) -> None:
+        """A frame came that nobody knew of."""
+        if not self._rings_ns:
+            return  # it looks when that is over
+        if self._foreseen_ns() > now_ns:
+            self.look()
+            return
+        rings_ns, self._rings_ns = self._rings_ns, 0
+        try:
+            self._interrupt(now_ns)
+        finally:
+            self._rings_ns = rings_ns
+            self._feed.see()
+            self.look()
+
+    def polling_began(self, now_ns: int) -> None:
+        self.note(self._feed.arrived(now_ns))
+        self._due_ns = FOREVER_NS
+
+    def polling_ended(self, now_ns: int) -> None:
+        if self._ends_ns <= now_ns:
+            self._ends_ns, self._frames = FOREVER_NS, 0
+        self._feed.see()
+        self.look()
+
+    def note(self, end: int) -> None:
+        feed = self._feed
+        came = end - feed.seen
+        if came > 0 and self._rings_ns and not feed.scheduled:
+            missing, ends_ns = self._most_frames - self._frames, self._time_is_up_ns()
+            if 0 < missing <= came:
+                ends_ns = min(ends_ns, max(feed.times[feed.seen + missing - 1], self._open_ns))
+            self._frames += came
+            self._ends_ns = ends_ns
+        feed.seen = end
+
+    def _interrupt(self, now_ns: int) -> None:
+        self._ends_ns = self._due_ns = FOREVER_NS
+        super()._interrupt(now_ns)
+
+    def _foreseen_ns(self) -> int:
+        """When it interrupts: the time is up, or there are enough frames."""
+        ends_ns, missing = self._time_is_up_ns(), self._most_frames - self._frames
+        if missing > 0 and ends_ns > self._open_ns:
+            enough_ns = self._feed.nth_ns(self._feed.seen + missing - 1, ends_ns)
+            ends_ns = min(ends_ns, max(enough_ns, self._open_ns))
+        return ends_ns
+
+    def _time_is_up_ns(self) -> int:
+        """When the wait ends that has begun, or that the next frame begins."""
+        if self._ends_ns != FOREVER_NS:
+            return self._ends_ns
+        begins_ns = self._feed.nth_ns(self._feed.seen)
+        if begins_ns != FOREVER_NS and self._frames + 1 != self._most_frames:
+            begins_ns += self._delay_ns
+        return max(begins_ns, self._open_ns)
+
+    def _expect(self, due_ns: int) -> None:
+        self._due_ns = due_ns
+        if due_ns < self._rings_ns:
+            self._rings_ns = self._due_ns = self._timeline.schedule_soon(self._source, due_ns)
+
+    def _ring(self, now_ns: int) -> int:
+        """Hot path of a queue with a load: one interrupt, and when the next one is."""
+        if now_ns != self._rings_ns:
+            return 0  # it was to be earlier, afterwards
+        if now_ns != self._due_ns:
+            return self._key(self._due_ns)
+        feed, times = self._feed, self._feed.times
+        self._rings_ns, self._frames = 0, 0
+        self._due_ns = self._ends_ns = FOREVER_NS
+        head = feed.head
+        if head < len(times) and times[head] <= now_ns:
+            self._open_ns = now_ns + self._gap_ns
+            self.interrupts += 1
+            try:
+                if self.adaptive is not None:
+                    self._adapt(now_ns)
+                self.trigger(now_ns)
+            except BaseException:
+                self._rings_ns = FOREVER_NS
+                feed.see()
+                self.look()
+                raise
+            head = feed.head
+        if feed.scheduled:
+            return self._key(FOREVER_NS)
+        # If all were polled, which is the rule, there is no need to search.
+        most = self._most_frames
+        if head + most >= len(times) or (begins_ns := times[head]) <= now_ns:
+            feed.see()
+            return self._key(self._foreseen_ns())
+        feed.seen = head
+        due_ns = begins_ns if most == 1 else begins_ns + self._delay_ns
+        if due_ns < self._open_ns:
+            due_ns = self._open_ns
+        elif most > 1 and (enough_ns := times[head + most - 1]) < due_ns:
+            due_ns = enough_ns if enough_ns > self._open_ns else self._open_ns
+        self._rings_ns = self._due_ns = due_ns
+        return due_ns << SOURCE_BITS | self._source
+
+    def _key(self, due_ns: int) -> int:
+        """Ring again then."""
+        if due_ns <= self._timeline.now_ns:
+            due_ns = self._timeline.now_ns + 1
+        self._rings_ns = self._due_ns = due_ns
+        return due_ns << SOURCE_BITS | self._source if due_ns != FOREVER_NS else 0
