@@ -4,12 +4,13 @@ import os
 
 import click
 
-from bench import hotplug, interrupts, mount, rendering, start
+from bench import hotplug, interrupts, mount, packets, rendering, start
 from bench.figure import Result
 from bench.table import as_text, record
 
 GROUPS = {
     "interrupts": interrupts.measure,
+    "packets": packets.measure,
     "mount": mount.measure,
     "rendering": rendering.measure,
     "hotplug": hotplug.measure,
@@ -23,8 +24,8 @@ REPEATS, QUICK_REPEATS = 9, 3
 @click.option("--quick", is_flag=True, help="Fewer repeats: less to wait for, more noise.")
 @click.option("--record", "keep", is_flag=True, help="Write the table to bench/RESULTS.md.")
 def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
-    """Measure the figures of speed, or those that are named: interrupts, mount, rendering,
-    hotplug, start.
+    """Measure the figures of speed, or those that are named: interrupts, packets, mount,
+    rendering, hotplug, start.
 
     But for hotplug all are ratios in one run, made of the medians of repeats that take turns.
     """

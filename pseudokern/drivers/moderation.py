@@ -43,19 +43,17 @@ class Waiting(NamedTuple):
 class Moderation:
     """What stands between one queue and its message.
 
-    desc        whose counts are to be folded before those of the queue are read
-    interrupts  how many it has let through
+    desc  whose counts are to be folded before those of the queue are read
     """
 
     __slots__ = ("_alarm", "_delay_ns", "_frames", "_gap_ns", "_is_waiting", "_most_frames",
-                 "_noted", "_open_ns", "_timeline", "adaptive", "desc", "interrupts", "queue",
+                 "_noted", "_open_ns", "_timeline", "adaptive", "desc", "queue",
                  "trigger", "waiting")  # fmt: skip
 
     def __init__(self, timeline: Timeline, queue: RxQueue) -> None:
         self.desc: IrqDesc | None = None
         self.trigger: Trigger
         self.adaptive: Dim | AdaptiveItr | None = None
-        self.interrupts = 0
         self.queue = queue
         self._timeline = timeline
         self._alarm = Alarm(timeline, self._time_is_up)
@@ -114,7 +112,6 @@ class Moderation:
             self._alarm.cancel()
         self._frames = 0
         self._open_ns = now_ns + self._gap_ns
-        self.interrupts += 1
         if self.adaptive is not None:
             self._adapt(now_ns)
         self.trigger(now_ns)

@@ -85,7 +85,7 @@ class Feed:
     def arrived(self, now_ns: int) -> int:
         """Place in times behind the last frame that has come by now."""
         end = bisect_right(self.times, now_ns, self.head)
-        while end == len(self.times) and self._draw(end):
+        while end == len(self.times) and self.draw(end):
             end = bisect_right(self.times, now_ns, self.head)
         return end
 
@@ -93,7 +93,7 @@ class Feed:
         """When the frame at this place of times comes; FOREVER_NS: never, or after until_ns."""
         times, shift = self.times, self.head
         while place - shift + self.head >= len(times):
-            if (times and times[-1] > until_ns) or not self._draw(self.head):
+            if (times and times[-1] > until_ns) or not self.draw(self.head):
                 return FOREVER_NS
         return times[place - shift + self.head]
 
@@ -121,7 +121,7 @@ class Feed:
         """When the frames arrived that were polled last, which were so many."""
         return self.times[self.head - packets : self.head]
 
-    def _draw(self, end: int) -> bool:
+    def draw(self, end: int) -> bool:
         """Draw the next block; end: as many frames have come. False: there is none.
 
         What is not needed any more goes: the frames before the last poll, and those that found
