@@ -11,8 +11,8 @@ from pseudokern.cli.at import at_option, check_is_mounted
 RESULTS = Path("sys/kernel/debug/pseudokern/results")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
-# What a device has at a moment, where all else is a count.
-STATES_OF_DEVICE = ("cpu", "in_flight", "waiting")
+# What a device has at a moment, or since boot; all else is a count.
+STATES_OF_DEVICE = ("cpu", "in_flight", "waiting", "latency", "interrupt")
 
 Values = dict[str, int | str]
 Ticks = dict[str, dict[str, int]]
@@ -42,7 +42,10 @@ def command(directory: Path, as_json: bool, since: Any) -> None:
     if since is not None:
         before = _earlier(since)
         devices, ticks = _less(devices, before["devices"]), _less(ticks, before["ticks"])
-    found = {"devices": devices, "cpus": _shares(ticks), "ticks": ticks}
+    cpus = _shares(ticks)
+    for device in devices.values():
+        _add_shares(device, cpus)
+    found = {"devices": devices, "cpus": cpus, "ticks": ticks}
     click.echo(json.dumps(found, indent=2) if as_json else _table(found))
 
 
@@ -58,6 +61,8 @@ def _earlier(file: Any) -> Any:
 
 def _less(now: Any, before: Any, name: str = "") -> Any:
     """What has been counted since then; what was not there before began at 0."""
+    if name in STATES_OF_DEVICE:
+        return now
     if isinstance(now, dict):
         if not isinstance(before, dict):
             return now
@@ -65,8 +70,7 @@ def _less(now: Any, before: Any, name: str = "") -> Any:
     if isinstance(now, list) and isinstance(before, list):
         then = {row["queue"]: row for row in before}
         return [_less(row, then.get(row["queue"])) for row in now]
-    is_count = isinstance(now, int) and isinstance(before, int) and name not in STATES_OF_DEVICE
-    return now - before if is_count else now
+    return now - before if isinstance(now, int) and isinstance(before, int) else now
 
 
 def _devices(folder: Path) -> dict[str, dict[str, object]]:
@@ -74,19 +78,41 @@ def _devices(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def _device(text: str) -> dict[str, object]:
-    """A line is a name and a value; or a queue, and then names and values."""
+    """A line is a name and a value; or a queue, and then names and values.
+
+    A name with a dot is about a part of what is before the dot.
+    """
     device: dict[str, object] = {}
     queues: list[Values] = []
+    parts: dict[str, dict[str, Values]] = {}
     for line in text.splitlines():
         first, *words = line.split()
         if len(words) <= 2:  # the second one is a unit
             device[first] = _number(" ".join(words))
         else:
-            pairs = zip(words[::2], words[1::2], strict=False)
-            queues.append({"queue": first, **{name: _number(value) for name, value in pairs}})
+            values = {
+                name: _number(value) for name, value in zip(words[::2], words[1::2], strict=False)
+            }
+            owner, _, part = first.partition(".")
+            if part:
+                parts.setdefault(owner, {})[part] = values
+            else:
+                queues.append({"queue": first, **values})
     if queues:
         device["queues"] = queues
+    if stages := parts.pop("interrupt", None):
+        device["interrupt"] = stages["stages"]
+    if parts:
+        device["latency"] = parts
     return device
+
+
+def _add_shares(device: dict[str, object], cpus: dict[str, dict[str, float]]) -> None:
+    """What interrupts and softirqs take of the CPU of each queue: all that come there."""
+    queues = device.get("queues")
+    for queue in queues if isinstance(queues, list) else ():
+        if states := cpus.get(f"cpu{queue.get('cpu')}"):
+            queue.update({"%irq": states["irq"], "%softirq": states["softirq"]})
 
 
 def _number(word: str) -> int | str:
@@ -120,15 +146,39 @@ def _table(found: dict[str, Any]) -> str:
         if not device.get("offered"):
             lines.append(f"{name}: idle")
             continue
-        totals = [f"{key} {value}" for key, value in device.items() if key != "queues" and value]
+        totals = [
+            f"{key} {value}" for key, value in device.items() if value and not _is_table(value)
+        ]
         lines.append(f"{name}: {', '.join(totals)}")
         rows = [list(map(str, queue.values())) for queue in device.get("queues", ())]
         if rows:
             lines += _columns([list(device["queues"][0]), *rows])
+        lines += _latency_table(device)
     shown = ("user", "system", "irq", "softirq", "idle")
     head = ["cpu", *(f"%{state}" for state in shown)]
     rows = [[name, *(f"{cpu[state]:.1f}" for state in shown)] for name, cpu in cpus.items()]
     return "\n".join([*lines, *_columns([head, *rows])])
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, (list, dict))
+
+
+def _latency_table(device: dict[str, object]) -> list[str]:
+    """From the wire on, and what one interrupt is made of."""
+    latency, stages, lines = device.get("latency"), device.get("interrupt"), []
+    if isinstance(latency, dict):
+        rows = [
+            [f"{queue} to {place}", *map(str, values.values())]
+            for queue, places in latency.items()
+            for place, values in places.items()
+        ]
+        head = list(next(iter(next(iter(latency.values())).values())))
+        lines += _columns([["from the wire of", *head], *rows])
+    if isinstance(stages, dict):
+        parts = [f"{name.removesuffix('_ns')} {value}" for name, value in stages.items()]
+        lines.append(f"  an interrupt, in ns: {', '.join(parts)}")
+    return lines
 
 
 def _columns(rows: list[list[str]]) -> list[str]:

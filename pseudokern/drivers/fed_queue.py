@@ -18,7 +18,6 @@ from pseudokern.kernel.feed import Feed
 from pseudokern.kernel.napi import NAPI_WEIGHT
 from pseudokern.sim.timeline import FOREVER_NS, SOURCE_BITS, Timeline
 from pseudokern.x86.fed_gate import FedGate
-from pseudokern.x86.gate import MOST_POLLS
 
 if TYPE_CHECKING:
     from pseudokern.kernel.kernel import Kernel
@@ -68,7 +67,12 @@ class FedQueue(RxQueue):
 
     def poll(self, weight: int) -> int:
         feed = self.feed
-        return feed.take(weight, feed.kernel.timeline.now_ns)
+        now_ns = feed.kernel.timeline.now_ns
+        taken = feed.take(weight, now_ns)
+        if taken and feed.latency.is_next():
+            began_ns = max(now_ns, feed.kernel.net_rx.poll_ns)
+            feed.latency.measure(feed.latency.napi, feed.taken_ns(taken), began_ns)
+        return taken
 
     def discard(self) -> None:
         feed, ring = self.feed, self.whole_ring
@@ -79,11 +83,11 @@ class FedQueue(RxQueue):
         feed.head = feed.seen
 
 
-def feed_of(queue: RxQueue, kernel: "Kernel") -> Feed:
-    """What feeds a queue, from now on if nothing did."""
+def feed_of(queue: RxQueue, kernel: "Kernel", name: str) -> Feed:
+    """What feeds a queue, from now on if nothing did. name: of the queue."""
     ring = queue.whole_ring
     if ring.feed is None:
-        ring.feed = Feed(kernel, ring, queue.unpolled, scheduled=queue.scheduled)
+        ring.feed = Feed(kernel, name, ring, queue.unpolled, scheduled=queue.scheduled)
         queue.__class__ = FedQueue
     return ring.feed
 
@@ -153,8 +157,14 @@ class FedModeration(Moderation):
             self.look()
 
     def polling_began(self, now_ns: int) -> None:
-        self.note(self._feed.arrived(now_ns))
+        feed = self._feed
+        end = feed.arrived(now_ns)
+        self.note(end)
         self._due_ns = FOREVER_NS
+        if end > feed.head and feed.latency.is_next():
+            cost, announced_ns = feed.kernel.cost, feed.times[feed.head : end]
+            entered_ns = now_ns + cost.delivery_ns + cost.entry_ns
+            feed.latency.measure(feed.latency.handler, announced_ns, entered_ns)
 
     def polling_ended(self, now_ns: int) -> None:
         if self._ends_ns <= now_ns:
@@ -231,8 +241,8 @@ class FedModeration(Moderation):
         this.softirq_end_ns = now_ns + gate.work_ns[packets]
         gate.packets += packets
         gate.fed_polls = polls = gate.fed_polls + 1
-        if polls == MOST_POLLS:
-            gate.fold()
+        if polls == gate.stop_at:
+            gate.stop(now_ns, times[head:end])
         if self._frames:
             self._ends_ns, self._frames = FOREVER_NS, 0
         due_ns = now_ns + gap_ns if (gap_ns := self._gap_ns) else now_ns

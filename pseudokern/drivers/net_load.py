@@ -81,6 +81,7 @@ class NetLoad:
             own.setdefault(numbers[self.nic.queue_of(connection)], []).append(flow)
         for number in sorted(own):
             feed = self.nic.feed(number)
+            feed.latency.set_rate(pattern.rate_hz)
             feed.begin(arrivals(pattern, own[number], self._chance(number)))
             self._fed.append(feed)
 

@@ -35,7 +35,6 @@ from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
-from pseudokern.kernel.cpumask import first_cpu
 from pseudokern.kernel.napi import CountedNapi
 from pseudokern.x86.gate import CountedGate
 from pseudokern.x86.msi_chip import message_of
@@ -396,7 +395,7 @@ class Nic(NetDevice):
 
         queue, (_, desc) = self.queues[number], self.sources[number]
         was_fed = queue.feed is not None
-        feed = feed_of(queue, self.kernel)
+        feed = feed_of(queue, self.kernel, f"{self.name}/{number}")
         if not was_fed:
             self.ethtool.moderate_queue(number)
             feed.seen = feed.head  # what is in the ring waits as what comes does
@@ -429,25 +428,9 @@ class Nic(NetDevice):
         return "off\n" if self.load is None else str(self.load)
 
     def show_results(self) -> str:
-        """Frames by what became of them, which sum up to those that were offered."""
-        self.pc.fold_counts()
-        received = self.received()
-        in_rings = sum(queue.waiting for queue in self.rings)
-        lines = [
-            f"offered {sum(queue.arrived for queue in self.rings)}",
-            f"delivered {received.packets}",
-            f"dropped_{received.overflow} {received.dropped}",
-            f"dropped_with_ring {received.discarded}",
-            f"in_flight {in_rings}",
-        ]
-        for number, (_, desc) in enumerate(self.sources):
-            queue, count = self.queues[number], desc.total if desc is not None else 0
-            cpu = first_cpu(desc.effective_affinity) if desc is not None else 0
-            lines.append(
-                f"rx-{number} cpu {cpu} interrupts {count}"
-                f" delivered {queue.packets} dropped {queue.dropped}"
-            )
-        return "\n".join(lines) + "\n"
+        from pseudokern.drivers.nic_results import results
+
+        return results(self)
 
     def flow_hashes(self) -> "dict[RxQueue, list[int]]":
         """What the card says of the flows of its load, by the queue that they go to."""

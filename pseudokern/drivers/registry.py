@@ -32,6 +32,7 @@ _NOT_DRIVERS = {
     "net_load",
     "nic_ethtool",
     "nic_napi",
+    "nic_results",
     "nic_styles",
     "programs",
     "registry",

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from pseudokern.kernel.latency import Latency
 from pseudokern.kernel.napi import NAPI_WEIGHT
 from pseudokern.sim.timeline import FOREVER_NS
 
@@ -48,12 +49,17 @@ class Feed:
     head       place in times of the oldest that is in the ring
     seen       place of the first that the card has not yet made an interrupt of, or waits with
     scheduled  Napi.scheduled of the queue
+    latency    how long its frames take
     """
 
-    __slots__ = ("_blocks", "_room", "head", "kernel", "listener", "scheduled", "seen", "times")
+    __slots__ = ("_blocks", "_room", "head", "kernel", "latency", "listener", "scheduled", "seen",
+                 "times")  # fmt: skip
 
-    def __init__(self, kernel: "Kernel", room: Room, waiting: int, *, scheduled: bool) -> None:
+    def __init__(
+        self, kernel: "Kernel", name: str, room: Room, waiting: int, *, scheduled: bool
+    ) -> None:
         """waiting: how many frames are there already; nobody knows since when."""
+        self.latency = Latency(kernel.chance(f"{name}/latency"))
         self.kernel = kernel
         self.times = [kernel.timeline.now_ns] * waiting
         self.head = 0

@@ -77,15 +77,17 @@ class CountedNapi(Napi):
 class NetRx:
     """The NET_RX action: each queue once, in turn, until the budget or the time is used up.
 
-    item_ns is the time that one packet takes. budget and budget_usecs are the sysctls netdev_budget
+    item_ns is the time that one packet takes, poll_ns when the poll begins that is being made; 0 if
+    none is. budget and budget_usecs are the sysctls netdev_budget
     and netdev_budget_usecs.
     """
 
-    __slots__ = ("_item_ns", "_tick_ns", "budget", "budget_usecs")
+    __slots__ = ("_item_ns", "_tick_ns", "budget", "budget_usecs", "poll_ns")
 
     def __init__(self, item_ns: int, tick_ns: int) -> None:
         self._item_ns = item_ns
         self._tick_ns = tick_ns
+        self.poll_ns = 0
         self.budget = NETDEV_BUDGET
         self.budget_usecs = NETDEV_BUDGET_JIFFIES * tick_ns // NS_PER_US
 
@@ -103,12 +105,14 @@ class NetRx:
         began_ns, soon_ns = now_ns, now_ns + self._tick_ns
         for _ in range(len(poll_list)):
             napi = poll_list.pop(0)
+            self.poll_ns = now_ns
             work = napi.poll(NAPI_WEIGHT)
             now_ns = self.polled(this, napi, work, now_ns)
             budget -= work
             if budget <= 0 or (now_ns > soon_ns and self._is_too_long(began_ns, now_ns)):
                 this.time_squeeze += 1
                 break
+        self.poll_ns = 0
         if poll_list:
             this.softirq_pending |= NET_RX_BIT
         return now_ns

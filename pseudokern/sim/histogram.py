@@ -20,11 +20,11 @@ class Histogram:
         self.total_ns = 0
         self.most_ns = 0
 
-    def count(self, duration_ns: int) -> None:
+    def count(self, duration_ns: int, times: int = 1) -> None:
         bucket = _bucket_of(duration_ns)
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
-        self.total += 1
-        self.total_ns += duration_ns
+        self._counts[bucket] = self._counts.get(bucket, 0) + times
+        self.total += times
+        self.total_ns += duration_ns * times
         if duration_ns > self.most_ns:
             self.most_ns = duration_ns
 

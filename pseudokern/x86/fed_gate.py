@@ -15,7 +15,7 @@ from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.napi import NAPI_WEIGHT, CountedNapi
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
-from pseudokern.x86.gate import MOST_POLLS, NapiGate, napi_of
+from pseudokern.x86.gate import MOST_POLLS, EdgeGate, NapiGate, napi_of
 
 
 class FedGate(NapiGate):
@@ -24,7 +24,8 @@ class FedGate(NapiGate):
     All that drivers/fed_queue.py needs in order not to call fire() is there for it to see.
     """
 
-    __slots__ = ("cost_ns", "cpu", "fed_polls", "feed", "packets", "this", "work_ns")
+    __slots__ = ("_entry_ns", "cost_ns", "cpu", "fed_polls", "feed", "packets", "stop_at", "this",
+                 "work_ns")  # fmt: skip
 
     def __init__(self, kernel: Kernel, desc: IrqDesc, action: IrqAction) -> None:
         super().__init__(kernel, desc, action)
@@ -35,8 +36,10 @@ class FedGate(NapiGate):
         begin_ns, item_ns = self._cost_ns + kernel.cost.softirq_ns, kernel.cost.softirq_item_ns
         # By the number of packets: interrupt and poll.
         self.work_ns = [begin_ns + packets * item_ns for packets in range(NAPI_WEIGHT)]
+        self._entry_ns = kernel.cost.delivery_ns + kernel.cost.entry_ns
         self.fed_polls = 0
         self.packets = 0
+        self.stop_at = feed.latency.gap()
 
     def is_for(self, action: IrqAction) -> bool:
         return super().is_for(action) and self.feed is _feed_of(action)
@@ -63,14 +66,23 @@ class FedGate(NapiGate):
             head = feed.head  # drawing more makes room at the front
         packets = end - head
         if packets >= NAPI_WEIGHT:
-            super().fire(now_ns)
+            EdgeGate.fire(self, now_ns)  # through NET_RX, which knows when the poll begins
             return
         feed.head = end
         cpu.ready_ns = cpu.busy_until_ns = now_ns + self.cost_ns
         this.softirq_end_ns = now_ns + self.work_ns[packets]
         self.packets += packets
         self.fed_polls = polls = self.fed_polls + 1
-        if polls == MOST_POLLS:
+        if polls == self.stop_at:
+            self.stop(now_ns, times[head:end])
+
+    def stop(self, now_ns: int, arrived_ns: list[int]) -> None:
+        """This poll is measured; say which one is the next."""
+        latency = self.feed.latency
+        latency.measure(latency.handler, arrived_ns, now_ns + self._entry_ns)
+        latency.measure(latency.napi, arrived_ns, now_ns + self.work_ns[0])
+        self.stop_at += latency.gap()
+        if self.stop_at > MOST_POLLS:
             self.fold()
 
     def fold(self) -> None:
@@ -78,6 +90,7 @@ class FedGate(NapiGate):
         if polls := self.fed_polls:
             this, packets = self._this, self.packets
             self.fed_polls = self.packets = 0
+            self.stop_at -= polls
             self._desc.count_many(this.cpu, polls)
             this.hardirq_ns += polls * self._cost_ns
             poll_ns = self.work_ns[0] - self._cost_ns

@@ -1,0 +1,68 @@
+"""Say what became of the frames of a card, and how long they took.
+
+    rx-0 cpu 0 interrupts 51872 delivered 52575 dropped 0
+    rx-0.napi p50_ns 2000 p99_ns 3967 p99.9_ns 6015 max_ns 8100 frames 52575
+
+The second line is there for queues that a load feeds; see kernel/latency.py.
+"""
+
+from typing import TYPE_CHECKING
+
+from pseudokern.kernel.cpumask import first_cpu
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic
+
+PERCENTS = (50, 99, 99.9)
+
+
+def results(nic: "Nic") -> str:
+    """Frames by what became of them, which sum up to those that were offered."""
+    nic.pc.fold_counts()
+    received = nic.received()
+    lines = [
+        f"offered {sum(queue.arrived for queue in nic.rings)}",
+        f"delivered {received.packets}",
+        f"dropped_{received.overflow} {received.dropped}",
+        f"dropped_with_ring {received.discarded}",
+        f"in_flight {sum(queue.waiting for queue in nic.rings)}",
+    ]
+    for number, (_, desc) in enumerate(nic.sources):
+        queue, count = nic.queues[number], desc.total if desc is not None else 0
+        cpu = first_cpu(desc.effective_affinity) if desc is not None else 0
+        lines.append(
+            f"rx-{number} cpu {cpu} interrupts {count}"
+            f" delivered {queue.packets} dropped {queue.dropped}"
+        )
+        lines += _latency(nic, number)
+    if any(queue.feed is not None for queue in nic.queues):
+        lines.append(f"interrupt.stages {_stages(nic)}")
+    return "\n".join(lines) + "\n"
+
+
+def _latency(nic: "Nic", number: int) -> list[str]:
+    feed = nic.queues[number].feed
+    if feed is None:
+        return []
+    lines = []
+    for name in ("handler", "napi", "application"):
+        histogram = getattr(feed.latency, name)
+        if histogram.total:
+            shares = [f"p{share:g}_ns {histogram.percentile_ns(share)}" for share in PERCENTS]
+            rest = f"max_ns {histogram.most_ns} frames {histogram.total}"
+            lines.append(f"rx-{number}.{name} {' '.join(shares)} {rest}")
+    return lines
+
+
+def _stages(nic: "Nic") -> str:
+    """What one interrupt of a queue takes, one step after the other."""
+    cost, handler_ns = nic.kernel.cost, nic.options["handler"]
+    stages = {
+        "delivery": cost.delivery_ns,
+        "entry": cost.entry_ns,
+        "handler": cost.handler_ns if handler_ns is None else handler_ns,
+        "eoi": cost.eoi_ns,
+        "exit": cost.exit_ns,
+        "softirq": cost.softirq_ns,
+    }
+    return " ".join(f"{name}_ns {time_ns}" for name, time_ns in stages.items())
