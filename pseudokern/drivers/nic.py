@@ -129,7 +129,8 @@ class RxQueue(CountedNapi):
 
     @property
     def dropped(self) -> int:
-        return self.whole_ring.dropped + max(0, self.unpolled - self.size)
+        excess = max(0, self.unpolled - self.size)  # to look for it may count some of it
+        return self.whole_ring.dropped + excess
 
     @property
     def discarded(self) -> int:

@@ -39,7 +39,7 @@ class FedGate(NapiGate):
         self._entry_ns = kernel.cost.delivery_ns + kernel.cost.entry_ns
         self.fed_polls = 0
         self.packets = 0
-        self.stop_at = feed.latency.gap()
+        self.stop_at = self.feed.latency.gap()
 
     def is_for(self, action: IrqAction) -> bool:
         return super().is_for(action) and self.feed is _feed_of(action)

@@ -150,3 +150,17 @@ def test_the_same_seed_has_the_same_frames_and_another_has_others():
         run_for(pc, 20 * MS)
         found.append(nic.show_results())
     assert found[0] == found[1] != found[2]
+
+
+def test_frames_dropped_are_the_same_whoever_is_asked_first():
+    """To look at an overloaded queue counts drops, in the middle of adding them up."""
+    pc = new_pc(1)
+    nic = plugged(pc, Nic, "eth0", style="igb")
+    nic.set_load(load(rate=8_000_000.0, flows=1))
+    for _ in range(20):
+        run_for(pc, MS)
+        pc.fold_counts()
+        (queue,) = nic.queues
+        dropped = queue.dropped
+        assert dropped == queue.dropped == nic.received().dropped
+    assert dropped
