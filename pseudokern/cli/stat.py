@@ -1,4 +1,4 @@
-"""Show what became of the load of a machine: results/ of its devices, and the time of its CPUs."""
+"""Show what became of the load of a machine: its devices, its programs, the time of its CPUs."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import click
 from pseudokern.cli.at import at_option, check_is_mounted
 
 RESULTS = Path("sys/kernel/debug/pseudokern/results")
+APPLICATIONS = RESULTS.with_name("application")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 # What a device has at a moment, or since boot; all else is a count.
@@ -39,13 +40,15 @@ def command(directory: Path, as_json: bool, since: Any) -> None:
     """
     check_is_mounted(directory)
     devices, ticks = _devices(directory / RESULTS), _ticks(directory / "proc/stat")
+    applications = _devices(directory / APPLICATIONS)
     if since is not None:
         before = _earlier(since)
         devices, ticks = _less(devices, before["devices"]), _less(ticks, before["ticks"])
+        applications = _less(applications, before["applications"])
     cpus = _shares(ticks)
     for device in devices.values():
         _add_shares(device, cpus)
-    found = {"devices": devices, "cpus": cpus, "ticks": ticks}
+    found = {"devices": devices, "cpus": cpus, "ticks": ticks, "applications": applications}
     click.echo(json.dumps(found, indent=2) if as_json else _table(found))
 
 
@@ -53,7 +56,7 @@ def _earlier(file: Any) -> Any:
     """What --json wrote."""
     try:
         found = json.load(file)
-        return {"devices": dict(found["devices"]), "ticks": dict(found["ticks"])}
+        return {name: dict(found[name]) for name in ("devices", "ticks", "applications")}
     except (ValueError, KeyError, TypeError):
         why = "not written by this program; make it with: pseudokern stat --json > FILE"
         raise click.BadParameter(f"{file.name!r}: {why}", param_hint="'--since'") from None
@@ -142,7 +145,7 @@ def _shares(ticks: Ticks) -> dict[str, dict[str, float]]:
 def _table(found: dict[str, Any]) -> str:
     lines: list[str] = []
     devices, cpus = found["devices"], found["cpus"]
-    for name, device in devices.items():
+    for name, device in (*devices.items(), *found["applications"].items()):
         if not device.get("offered"):
             lines.append(f"{name}: idle")
             continue
@@ -154,7 +157,9 @@ def _table(found: dict[str, Any]) -> str:
         if rows:
             lines += _columns([list(device["queues"][0]), *rows])
         lines += _latency_table(device)
-    shown = ("user", "system", "irq", "softirq", "idle")
+    shown = ["user", "system", "irq", "softirq", "idle"]
+    if any(cpu["iowait"] for cpu in cpus.values()):
+        shown.insert(4, "iowait")
     head = ["cpu", *(f"%{state}" for state in shown)]
     rows = [[name, *(f"{cpu[state]:.1f}" for state in shown)] for name, cpu in cpus.items()]
     return "\n".join([*lines, *_columns([head, *rows])])

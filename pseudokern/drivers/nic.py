@@ -454,7 +454,7 @@ class Nic(NetDevice):
             sums = offered[self.queue_of(flow)]
             sums[0] += load.each_hz
             sums[1] += load.each_hz * load.frame_bytes
-        if "napi" in self.__dict__ and self.napi.rps_cpus:
+        if "napi" in self.__dict__ and (self.napi.rps_cpus or self.napi.receiver):
             self.napi.apply()
         self.pc.fold_counts()
         for queue, (rate_hz, bytes_hz) in offered.items():

@@ -12,11 +12,12 @@ from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.kthread import Compute, KEvent, KThreads, sleep_ns
 from pseudokern.kernel.napi import NAPI_WEIGHT
-from pseudokern.kernel.napi_tuned import TunedNetRx, tuned_net_rx
+from pseudokern.kernel.napi_tuned import Receive, TunedNetRx, tuned_net_rx
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic, RxQueue
+    from pseudokern.drivers.server import Server
 
 MIN_NAPI_ID = 8193  # NR_CPUS of the usual configuration, and one
 
@@ -50,7 +51,8 @@ class ThreadedHandler:
             queue.packets += work
             kernel.this.rx_packets += work
             if work and isinstance(kernel.net_rx, TunedNetRx):
-                kernel.net_rx.steering.steer(kernel.this, queue, work)
+                end_ns = kernel.timeline.now_ns + cost.softirq_ns + work * cost.softirq_item_ns
+                kernel.net_rx.hand_on(kernel.this, queue, work, end_ns)
             await Compute(cost.softirq_ns + work * cost.softirq_item_ns)
             if work < NAPI_WEIGHT and not queue.unpolled:
                 queue.scheduled = False
@@ -77,6 +79,7 @@ class NicNapi:
         self.defer_hard_irqs = 0
         self.threaded = False
         self.rps_cpus: dict[int, CpuMask] = {}
+        self.receiver: Server | None = None  # whose packets all these are
         self._nic = nic
         self._handlers: dict[int, ThreadedHandler] = {}
 
@@ -84,13 +87,18 @@ class NicNapi:
         """Have every queue treated so: after a setting changed, or the interface came up."""
         nic = self._nic
         is_tuned = isinstance(nic.kernel.net_rx, TunedNetRx)
-        if is_tuned or self.gro_flush_timeout_ns or self.defer_hard_irqs or self.rps_cpus:
+        is_read = self.receiver is not None
+        has_deferral = self.gro_flush_timeout_ns or self.defer_hard_irqs
+        if is_tuned or is_read or has_deferral or self.rps_cpus:
             net_rx = tuned(nic.pc)
-            hashes = nic.flow_hashes() if self.rps_cpus else {}
+            hashes = nic.flow_hashes() if self.rps_cpus or is_read else {}
             for number, queue in enumerate(nic.rings):
                 net_rx.defer(queue, self.gro_flush_timeout_ns, self.defer_hard_irqs)
                 mask = self.rps_cpus.get(number, 0)
                 net_rx.steering.set(queue, mask, hashes.get(queue, ()))
+                if self.receiver is not None:
+                    self.receiver.set_hashes(queue, number, hashes.get(queue, ()))
+                    net_rx.receivers[queue] = self._receive(self.receiver, queue)
         for number, (_, desc) in enumerate(nic.sources):
             if desc is not None and desc.actions:
                 desc.actions[0].handler = self._handler(number)
@@ -101,6 +109,10 @@ class NicNapi:
         """The driver lets go of the card: its threads end."""
         for handler in self._handlers.values():
             handler.thread.stop()
+
+    @staticmethod
+    def _receive(server: "Server", queue: "RxQueue") -> Receive:
+        return lambda this, packets, end_ns: server.receive(this, queue, packets, end_ns)
 
     def _handler(self, number: int) -> ThreadedHandler | NapiHandler:
         queue = self._nic.queues[number]

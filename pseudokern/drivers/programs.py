@@ -7,14 +7,18 @@ program runs makes it end so much later. Sometimes a program unmaps memory that 
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pseudokern.drivers.traffic import PoissonTraffic
-from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of
+from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of, first_cpu
 from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.timer import Timer
 from pseudokern.sim.alarm import Alarm
 from pseudokern.x86.pc import Pc
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.sched import SchedTask
 
 WORTH_AN_EVENT_NS = 20_000  # if less than that is left of a burst, the next one is so much longer
 
@@ -41,6 +45,7 @@ class Programs:
         self._left_ns = [0] * pc.kernel.nr_cpu_ids  # CPU time that a program wants still
         self._alarms = [Alarm(pc.kernel.timeline, self._switcher(t)) for t in pc.kernel.cpus]
         self._housekeeping = [Timer(self._keeping_house(this)) for this in pc.kernel.cpus]
+        self._tasks = _background(pc, self._fell_asleep) if pc.kernel.sched is not None else []
         for cpu in cpus_of(pc.kernel.online):
             self._begin(cpu)
         pc.kernel.on_cpu_change(self._cpu_changed)
@@ -50,12 +55,30 @@ class Programs:
 
     def _switcher(self, this: PerCpu) -> Callable[[], None]:
         def switch() -> None:
+            if self._tasks:
+                self._wake_task(this)
+                return
             if this.is_idle:
                 self._wake(this)
             elif not self._goes_on(this):
                 self._sleep(this)
 
         return switch
+
+    def _wake_task(self, this: PerCpu) -> None:
+        """The same where applications want the CPU, too."""
+        kernel, task = self._kernel, self._tasks[this.cpu]
+        assert kernel.sched is not None
+        if self._chance.random.random() < self._wakeups:
+            self._pc.smp.send_reschedule(this.cpu)
+        task.compute(user_ns=self._chance.exponential_ns(self._burst_ns))
+        outer, kernel.this = kernel.this, this
+        kernel.sched.wake(task)
+        kernel.this = outer
+
+    def _fell_asleep(self, cpu: CpuId) -> None:
+        if self._kernel.is_online(cpu):
+            self._alarms[cpu].set(self._sleep_end_ns())
 
     def _wake(self, this: PerCpu) -> None:
         this.context_switches += 1
@@ -97,7 +120,7 @@ class Programs:
         """
         if self._kernel.isolated >> cpu & 1:
             return
-        if self._user > 0:
+        if self._user > 0 and (not self._tasks or self._tasks[cpu].state == "S"):
             self._alarms[cpu].set(self._sleep_end_ns())
         if self._kernel.nohz_full >> cpu & 1:
             return
@@ -109,7 +132,7 @@ class Programs:
         if self._kernel.is_online(cpu):
             self._begin(cpu)
             return
-        if not self._kernel.cpus[cpu].is_idle:
+        if not self._tasks and not self._kernel.cpus[cpu].is_idle:
             self._goes_on(self._kernel.cpus[cpu])
             self._sleep(self._kernel.cpus[cpu])
         self._alarms[cpu].cancel()
@@ -142,3 +165,19 @@ class Programs:
         """Idle CPUs forget their translations lazily: only running ones are interrupted."""
         busy = sum(1 << cpu for cpu in cpus_of(mask) if not self._kernel.cpus[cpu].is_idle)
         return busy or mask & -mask
+
+
+def _background(pc: Pc, fell_asleep: Callable[[CpuId], None]) -> "list[SchedTask]":
+    """The programs as tasks: one for each CPU, which runs nowhere else while that is online."""
+    from pseudokern.kernel.sched import (
+        SchedTask,
+    )  # only machines with applications have a scheduler
+
+    class Background(SchedTask):
+        """What runs on one CPU. It is no process that somebody could see."""
+
+        def step(self) -> None:
+            self.state = "S"
+            fell_asleep(first_cpu(self.cpus_allowed))
+
+    return [Background(0, "program", 1 << this.cpu, 0) for this in pc.kernel.cpus]

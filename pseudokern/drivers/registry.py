@@ -14,6 +14,7 @@ PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
+    "application",
     "arrivals",
     "block_drive",
     "bursts",
@@ -22,6 +23,7 @@ _NOT_DRIVERS = {
     "fed_queue",
     "intx",
     "io_load",
+    "io_program",
     "irq_calls",
     "itr",
     "keys",
@@ -38,6 +40,7 @@ _NOT_DRIVERS = {
     "registry",
     "replaceable",
     "rss",
+    "server",
     "test_lines",
     "traffic",
 }

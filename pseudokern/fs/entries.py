@@ -135,8 +135,10 @@ COLLECTIONS = {
     "{any irq}": Collection(lambda machine: [str(desc.irq) for desc in machine.irqs], _find_irq),
     "{domain}": Collection(_debug_irq("domain_names"), _debug_irq("find_domain")),
     "{pid}": Collection(
-        lambda machine: [str(pid) for pid in machine.irqs.kthreads.by_pid],
-        lambda machine, name: machine.irqs.kthreads.by_pid.get(_number(name)),
+        lambda machine: [*map(str, machine.irqs.kthreads.by_pid), *map(str, machine.tasks)],
+        lambda machine, name: (
+            machine.irqs.kthreads.by_pid.get(number := _number(name)) or machine.tasks.get(number)
+        ),
     ),
     "{action}": Collection(
         lambda _machine, desc: [a.proc_name for a in desc.actions if a.proc_name is not None],
@@ -203,6 +205,9 @@ COLLECTIONS = {
     ),
     "{hardware queue}": Collection(
         _later("sys_nvme", "queue_names"), _later("sys_nvme", "find_queue")
+    ),
+    "{application}": Collection(
+        _later("application", "application_names"), _later("application", "find_application")
     ),
     "{loaded}": Collection(_later("load", "loaded_names"), _later("load", "find_loaded")),
     "{rx queue}": Collection(
@@ -545,6 +550,9 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         0o600,
         _later("nvme_features", "show_features"),
         _later("nvme_features", "store_features"),
+    ),
+    Entry(
+        f"{_DEBUG}/application/{{application}}", 0o400, _later("application", "show_application")
     ),
     Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),

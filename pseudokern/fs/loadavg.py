@@ -8,7 +8,8 @@ def show_loadavg(machine: Machine) -> bytes:
     loads = " ".join(_decimal(load + FIXED_1 // 200) for load in machine.load_average.averages)
     threads = machine.irqs.kthreads
     running = max(1, machine.load_average.running)
-    return f"{loads} {running}/{1 + len(threads.by_pid)} {threads.last_pid}\n".encode()
+    total = 1 + len(threads.by_pid) + len(machine.tasks)
+    return f"{loads} {running}/{total} {threads.last_pid}\n".encode()
 
 
 def _decimal(load: int) -> str:

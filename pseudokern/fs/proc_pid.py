@@ -1,15 +1,22 @@
-"""Show /proc/PID of kernel threads.
+"""Show /proc/PID of kernel threads and of the programs of applications.
 
 Follows fs/proc/array.c: do_task_stat() and proc_pid_status(). A kernel thread has no memory, no
-files and no parent but kthreadd; its comm is its whole name, however long.
+files and no parent but kthreadd; its comm is its whole name, however long. Of a program 15 letters
+of its name are its comm. Not modelled: its memory, and its files.
 """
 
-from pseudokern.kernel.cpumask import cpulist_format, cpumask_format
+from typing import TYPE_CHECKING, NamedTuple
+
+from pseudokern.kernel.cpumask import CpuMask, cpulist_format, cpumask_format
 from pseudokern.kernel.kthread import KThread, Policy
 from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 
-KTHREADD_PID = 2
+if TYPE_CHECKING:
+    from pseudokern.kernel.sched import SchedTask
+
+INIT_PID, KTHREADD_PID = 1, 2
+TASK_COMM_LEN = 16
 NS_PER_TICK = 10_000_000
 PF_KTHREAD = 0x00200000
 DEFAULT_PRIORITY = 20
@@ -17,48 +24,85 @@ SIGNAL_CHLD = 17
 _STATES = {"R": "running", "S": "sleeping", "D": "disk sleep", "X": "dead"}
 
 
-def show_comm(_machine: Machine, thread: KThread) -> bytes:
-    return encoded(f"{thread.comm}\n")
+class _Shown(NamedTuple):
+    """What both kinds of task have. switches: voluntary and not."""
+
+    comm: str
+    parent: int
+    flags: int
+    times_ns: tuple[int, int]
+    nice: int
+    priority: int
+    rt_priority: int
+    policy: int
+    switches: tuple[int, int]
 
 
-def show_cmdline(_machine: Machine, _thread: KThread) -> bytes:
-    return b""
+def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
+    if isinstance(task, KThread):
+        return _Shown(
+            task.comm,
+            KTHREADD_PID,
+            PF_KTHREAD,
+            (0, task.run_ns),
+            task.nice,
+            _priority(task),
+            task.rt_priority,
+            int(task.policy),
+            (task.runs, 0),
+        )
+    if machine.kernel.sched is not None:
+        machine.kernel.sched.update()
+    times_ns = (task.utime_ns, task.stime_ns)
+    switches = (task.voluntary_switches, task.involuntary_switches)
+    comm = task.comm[: TASK_COMM_LEN - 1]
+    return _Shown(comm, INIT_PID, 0, times_ns, 0, DEFAULT_PRIORITY, 0, int(Policy.OTHER), switches)
 
 
-def show_stat(_machine: Machine, thread: KThread) -> bytes:
+def show_comm(machine: Machine, task: "KThread | SchedTask") -> bytes:
+    return encoded(f"{_shown(machine, task).comm}\n")
+
+
+def show_cmdline(_machine: Machine, task: "KThread | SchedTask") -> bytes:
+    return b"" if isinstance(task, KThread) else encoded(f"{task.comm}\0")
+
+
+def show_stat(machine: Machine, task: "KThread | SchedTask") -> bytes:
     """52 fields: those of proc_pid_stat(5) in their order."""
-    ids = [thread.state, KTHREADD_PID, 0, 0, 0, -1, PF_KTHREAD]
+    shown = _shown(machine, task)
+    ids = [task.state, shown.parent, 0, 0, 0, -1, shown.flags]
     faults = [0, 0, 0, 0]
-    times = [0, thread.run_ns // NS_PER_TICK, 0, 0]
-    scheduling = [_priority(thread), thread.nice, 1, 0, thread.start_ns // NS_PER_TICK]
+    times = [*(time_ns // NS_PER_TICK for time_ns in shown.times_ns), 0, 0]
+    scheduling = [shown.priority, shown.nice, 1, 0, task.start_ns // NS_PER_TICK]
     memory_and_signals = [0, 0, (1 << 64) - 1, *[0] * 5, 0, 0, (1 << 31) - 1, 0, 1, 0, 0]
-    place = [SIGNAL_CHLD, thread.cpu, thread.rt_priority, int(thread.policy)]
+    place = [SIGNAL_CHLD, task.cpu, shown.rt_priority, shown.policy]
     rest = [0] * 11
     fields = [*ids, *faults, *times, *scheduling, *memory_and_signals, *place, *rest]
-    return encoded(f"{thread.pid} ({thread.comm}) {' '.join(map(str, fields))}\n")
+    return encoded(f"{task.pid} ({shown.comm}) {' '.join(map(str, fields))}\n")
 
 
-def show_status(machine: Machine, thread: KThread) -> bytes:
+def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
     nr_cpu_ids = machine.kernel.nr_cpu_ids
-    allowed = thread.cpus_allowed
+    shown = _shown(machine, task)
+    allowed: CpuMask = task.cpus_allowed
     lines = [
-        ("Name", thread.comm),
+        ("Name", shown.comm),
         ("Umask", "0000"),
-        ("State", f"{thread.state} ({_STATES[thread.state]})"),
-        ("Tgid", thread.pid),
+        ("State", f"{task.state} ({_STATES[task.state]})"),
+        ("Tgid", task.pid),
         ("Ngid", 0),
-        ("Pid", thread.pid),
-        ("PPid", KTHREADD_PID),
+        ("Pid", task.pid),
+        ("PPid", shown.parent),
         ("TracerPid", 0),
         ("Uid", "0\t0\t0\t0"),
         ("Gid", "0\t0\t0\t0"),
         ("FDSize", 64),
-        ("Kthread", 1),
+        ("Kthread", int(isinstance(task, KThread))),
         ("Threads", 1),
         ("Cpus_allowed", cpumask_format(allowed, nr_cpu_ids)),
         ("Cpus_allowed_list", cpulist_format(allowed)),
-        ("voluntary_ctxt_switches", thread.runs),
-        ("nonvoluntary_ctxt_switches", 0),
+        ("voluntary_ctxt_switches", shown.switches[0]),
+        ("nonvoluntary_ctxt_switches", shown.switches[1]),
     ]
     return encoded("".join(f"{name}:\t{value}\n" for name, value in lines))
 

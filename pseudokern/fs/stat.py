@@ -28,13 +28,15 @@ def show_stat(machine: Machine) -> bytes:
     lines += [f"cpu{cpu} " + _ticks(times[cpu]) for cpu in cpus_of(kernel.online)]
     lines.append(_intr(machine))
     switches = sum(this.context_switches for this in kernel.cpus)
-    running = sum(not this.is_idle for this in kernel.cpus)
+    sched = kernel.sched
+    running = machine.load_average.running
     lines += [
         f"ctxt {switches}",
         f"btime {machine.boot_time_s}",
-        f"processes {1 + machine.irqs.kthreads.created}",
+        f"processes {1 + machine.irqs.kthreads.created + len(machine.tasks)}",
     ]
-    lines += [f"procs_running {max(running, 1)}", "procs_blocked 0"]
+    blocked = sched.blocked if sched is not None else 0
+    lines += [f"procs_running {max(running, 1)}", f"procs_blocked {blocked}"]
     sums = [sum(this.softirq_counts[number] for this in kernel.cpus) for number in Softirq]
     wrapped = [count % UINT_RANGE for count in sums]
     lines.append("softirq " + " ".join(map(str, [sum(sums), *wrapped])))
@@ -43,12 +45,17 @@ def show_stat(machine: Machine) -> bytes:
 
 def show_uptime(machine: Machine) -> bytes:
     machine.pc.fold_counts()
-    idle_ns = sum(_times_ns(machine, this)[3] for this in machine.kernel.cpus)
+    idle_ns = sum(sum(_times_ns(machine, this)[3:5]) for this in machine.kernel.cpus)
     return f"{_seconds(machine.timeline.now_ns)} {_seconds(idle_ns)}\n".encode()
 
 
 def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     """user nice system idle iowait irq softirq steal guest guest_nice; none while switched off."""
+    iowait_ns = 0
+    if (sched := machine.kernel.sched) is not None:
+        queue = sched.queues[this.cpu]
+        queue.update()
+        iowait_ns = queue.iowait_ns
     now_ns, irq = machine.timeline.now_ns, irq_time(machine.kernel, this)
     off_ns, user_ns = this.offline_ns, this.user_ns
     if not machine.kernel.is_online(this.cpu):
@@ -57,7 +64,9 @@ def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     if not this.is_idle:
         ran_ns = max(0, idle_ns - this.idle_ns)
         idle_ns, user_ns = idle_ns - ran_ns, user_ns + ran_ns
-    return [user_ns, 0, this.system_ns, idle_ns, 0, irq.hardirq_ns, irq.softirq_ns, 0, 0, 0]
+    idle_ns -= iowait_ns
+    times = [user_ns, 0, this.system_ns, idle_ns, iowait_ns, irq.hardirq_ns, irq.softirq_ns]
+    return [*times, 0, 0, 0]
 
 
 def _ticks(times_ns: list[int]) -> str:

@@ -6,7 +6,7 @@ interrupts it is the CPU on which the last one ran, as for any preemptible Linux
 
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pseudokern.kernel.behaviour import BEHAVIOURS, Behaviour
 from pseudokern.kernel.context import this_cpu
@@ -20,6 +20,9 @@ from pseudokern.kernel.softirq import Softirq, Softirqs
 from pseudokern.sim.agenda import Agenda
 from pseudokern.sim.chance import Chance
 from pseudokern.sim.timeline import Timeline
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.sched import Scheduler
 
 NS_PER_S = 1_000_000_000
 
@@ -69,6 +72,7 @@ class Kernel:
     printk_ratelimit  the limit that all places with printk_ratelimit() share
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
+    sched       shares CPUs between programs; None if there are no applications
     hogs        the threads that compute without sleeping, by CPU
     napi_ids    how many queues have got a number
     fold_irq_time  brings what interrupts took of a CPU up to date; when its last handler ends
@@ -126,6 +130,7 @@ class Kernel:
         self.lockdep = True
         self.stuck_at: dict[CpuId, list[str]] = {}
         self.hogs: dict[CpuId, Hog] = {}
+        self.sched: Scheduler | None = None
         self.fold_irq_time: Callable[[PerCpu], int] = lambda _this: 0
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None

@@ -1,7 +1,8 @@
 """Average over minutes how many CPUs are busy.
 
 Follows kernel/sched/loadavg.c: every five seconds and a tick the runnable tasks are counted. The
-averages are fixed-point numbers with 11 bits behind the point. A CPU has at most one program here.
+averages are fixed-point numbers with 11 bits behind the point. On a machine without applications a
+CPU has at most one program.
 """
 
 from pseudokern.kernel.kernel import Kernel
@@ -24,6 +25,10 @@ class LoadAverage:
 
     @property
     def running(self) -> int:
+        """nr_running()."""
+        sched = self._kernel.sched
+        if sched is not None:
+            return sched.running
         return sum(not this.is_idle for this in self._kernel.cpus)
 
     def _schedule(self) -> None:
@@ -31,7 +36,9 @@ class LoadAverage:
         self._alarm.set(kernel.timeline.now_ns + (PERIOD_S * kernel.hz + 1) * kernel.tick_period_ns)
 
     def _sample(self) -> None:
-        active = self.running * FIXED_1
+        sched = self._kernel.sched
+        # Those that wait for I/O count, too.
+        active = (self.running + (sched.blocked if sched is not None else 0)) * FIXED_1
         self.averages = [
             _calc_load(load, decay, active)
             for load, decay in zip(self.averages, DECAYS, strict=True)

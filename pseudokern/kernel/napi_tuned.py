@@ -13,6 +13,9 @@ from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.rps import Backlog, CallFunction, Steering
 from pseudokern.kernel.softirq import Softirq
 
+# Gets the CPU that has polled, how many packets, and when the poll ends.
+Receive = Callable[[PerCpu, int, int], None]
+
 
 class Deferral:
     """How long the interrupt of one queue stays off after its ring was empty.
@@ -32,14 +35,19 @@ class Deferral:
 
 
 class TunedNetRx(NetRx):
-    """NET_RX that knows which queues are tuned. steering: where packets are handed on to."""
+    """NET_RX that knows which queues are tuned.
 
-    __slots__ = ("_deferrals", "_kernel", "_timers", "steering")
+    steering   where packets are handed on to
+    receivers  the sockets of programs behind a queue: who gets its packets when a poll ends
+    """
+
+    __slots__ = ("_deferrals", "_kernel", "_timers", "receivers", "steering")
 
     def __init__(self, kernel: Kernel, timers: HrTimers, steering: Steering) -> None:
         super().__init__(kernel.cost.softirq_item_ns, kernel.tick_period_ns)
         self.budget, self.budget_usecs = kernel.net_rx.budget, kernel.net_rx.budget_usecs
         self.steering = steering
+        self.receivers: dict[Napi, Receive] = {}
         self._kernel = kernel
         self._timers = timers
         self._deferrals: dict[Napi, Deferral] = {}
@@ -59,7 +67,7 @@ class TunedNetRx(NetRx):
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         end_ns = super().polled(this, napi, work, now_ns)
         if work:
-            self.steering.steer(this, napi, work)
+            self.hand_on(this, napi, work, end_ns)
         if isinstance(napi, Backlog) and napi.waiting:
             napi.schedule(this)
         deferral = self._deferrals.get(napi)
@@ -72,6 +80,13 @@ class TunedNetRx(NetRx):
                     napi.scheduled = True  # to the card it is: the interrupt stays off
                     self._timers.start(deferral.timer, end_ns + deferral.timeout_ns)
         return end_ns
+
+    def hand_on(self, this: PerCpu, napi: Napi, work: int, end_ns: int) -> None:
+        """Packets were polled on this CPU, until end_ns: to other CPUs, and to who reads them."""
+        self.steering.steer(this, napi, work)
+        receive = self.receivers.get(napi)
+        if receive is not None:
+            receive(this, work, end_ns)
 
     def _watchdog(self, napi: Napi) -> Callable[[], None]:
         def poll() -> None:

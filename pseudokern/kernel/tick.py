@@ -2,8 +2,8 @@
 
 Follows kernel/time/tick-sched.c with CONFIG_NO_HZ_FULL: a busy CPU is interrupted HZ times a
 second, an idle one when its next timer is due and not before. A CPU of nohz_full= is left alone
-while it is busy, too, because one program at a time runs on it; then the boot CPU, which keeps the
-time for all, always ticks. What the tick raises follows
+while it is busy, too, as long as only one program is runnable there; then the boot CPU, which keeps
+the time for all, always ticks. What the tick raises follows
 scheduler_tick() (SCHED, when a balance is due), run_local_timers() (TIMER, when one expired) and
 rcu_sched_clock_irq() (RCU, when the CPU has a quiescent state to report).
 """
@@ -37,6 +37,8 @@ class Ticks:
     def interrupt(self, this: PerCpu) -> None:
         """The clock event device of this CPU interrupted it."""
         jiffies = self._kernel.jiffies
+        if (sched := self._kernel.sched) is not None:
+            sched.tick(this)
         timers_due = self._timers.next_expiry(this.cpu) <= jiffies
         if timers_due:
             this.softirq_pending |= 1 << Softirq.TIMER
@@ -67,7 +69,8 @@ class Ticks:
             if cpu == TIMEKEEPER:
                 return True
             if nohz_full >> cpu & 1:
-                return False
+                sched = self._kernel.sched
+                return sched is not None and sched.queues[cpu].running > 1
         return not self._kernel.cpus[cpu].is_idle
 
     def _reprogram(self, cpu: CpuId) -> None:

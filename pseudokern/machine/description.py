@@ -6,6 +6,7 @@
     [cost]       how long each part of an interrupt takes
     [load]       what ordinary programs do; [[load]]: what a device has to do, see loads.py
     [affinity]   where interrupts go; [effective_affinity] which CPU that is: affinities.py
+    [[application]]  a program that works with a device: applications.py
     [[device]]   one each: name, driver, and the keys of that driver
 
 Nothing is booted here, but drivers are imported: they own the keys of their devices.
@@ -107,7 +108,7 @@ _CACHE = Spot("[cache]", "cache")
 _COST = Spot("[cost]", "cost")
 _LOAD = Spot("[load]", "load")
 _AFFINITIES = ("affinity", "effective_affinity")
-_TABLES = ("machine", "cpu", "cache", "cost", "load", *_AFFINITIES, "device")
+_TABLES = ("machine", "cpu", "cache", "cost", "load", *_AFFINITIES, "application", "device")
 
 
 class Description(NamedTuple):
@@ -141,6 +142,7 @@ class Description(NamedTuple):
     cost: CostModel
     load: Load
     loads: "tuple[LoadDescription, ...]"
+    applications: tuple[Mapping[str, Any], ...]
     devices: tuple[DeviceDescription, ...]
     path: Path
 
@@ -200,6 +202,11 @@ def load(
         from pseudokern.machine.loads import read_loads  # most machines have none
 
         usage, loads = read_loads(source, limits, devices, find_driver)
+    applications: tuple[Mapping[str, Any], ...] = ()
+    if "application" in source.tables:
+        from pseudokern.machine.applications import read_applications  # most machines have none
+
+        applications = read_applications(source, limits, devices, find_driver)
     source.raise_if_any()
     cmdline = f"{values['cmdline']} {overrides.cmdline}".strip()
     parameters = parse_cmdline(cmdline, board)
@@ -228,6 +235,7 @@ def load(
         cost=cost_model(cost),
         load=Load.from_table(usage),
         loads=loads,
+        applications=applications,
         devices=devices,
         path=source.path,
     )

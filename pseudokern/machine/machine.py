@@ -24,6 +24,8 @@ from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
+    from pseudokern.drivers.application import Application
+    from pseudokern.kernel.sched import SchedTask
     from pseudokern.kernel.watchdog import Watchdog
     from pseudokern.machine.caches import Caches
     from pseudokern.module.table import Modules
@@ -40,6 +42,7 @@ EVENTS_AT_ONCE = 100_000
 class Machine:
     """A machine that has booted; its time stands still until somebody runs its timeline.
 
+    applications  the programs that work with its devices, by name
     clock        how its time follows real time, for whoever runs it
     provoker     what carries out commands to provoke exceptions, once there was one
     halting      done when somebody asked for the machine to be shut down
@@ -77,6 +80,7 @@ class Machine:
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
+        self.applications: dict[str, Application] = {}
         self.clock = Clock(self.timeline)
         self.kernel.on_panic = self._stop
         self.provoker: object | None = None
@@ -84,6 +88,13 @@ class Machine:
         self.refusals = Refusals(lambda: self.timeline.now_ns)
         self.boot_time_s = DEFAULT_BOOT_TIME_S
         self._boot()
+
+    @property
+    def tasks(self) -> "dict[int, SchedTask]":
+        """The tasks of its applications, by PID."""
+        if not self.applications:
+            return {}
+        return {task.pid: task for each in self.applications.values() for task in each.tasks}
 
     @cached_property
     def modules(self) -> "Modules":
@@ -158,6 +169,10 @@ class Machine:
             from pseudokern.machine.loads import begin_loads  # most machines have none
 
             begin_loads(self)
+        if self.description.applications:
+            from pseudokern.machine.applications import start_applications  # most have none
+
+            start_applications(self)
         self.test_lines = TestLines(self.pc, self.devices)
         load = self.description.load
         Programs(

@@ -8,6 +8,7 @@ import pytest
 
 from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
+from pseudokern.drivers.application import APPLICATION_KEYS, IO_KEYS, SERVER_KEYS
 from pseudokern.drivers.io_load import IO_LOAD_KEYS
 from pseudokern.drivers.keys import PCI_KEYS, Key
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
@@ -33,6 +34,9 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[load]`": LOAD_KEYS,
     "`[[load]]`": IO_LOAD_KEYS,
     "`[[load]]` of a network card": NET_LOAD_KEYS,
+    "`[[application]]`": APPLICATION_KEYS,
+    "`[[application]]` of kind server": SERVER_KEYS,
+    "`[[application]]` of kind io": IO_KEYS,
     "`[affinity]`": AFFINITY_KEYS,
     "`[[device]]`": DEVICE_KEYS,
     "Every PCI device": PCI_KEYS,

@@ -1,0 +1,88 @@
+"""Be a program that works with a device: its tasks, and what they have got done.
+
+[[application]]
+name = "web"
+kind = "server"
+device = "eth0"
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Name, Share, Size
+from pseudokern.kernel.cpumask import CpuMask, cpus_of
+from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.sim.histogram import Histogram
+from pseudokern.x86.pc import Pc
+
+MOST_THREADS = 1024
+
+APPLICATION_KEYS: Mapping[str, Key] = {
+    "name": Key(Name(), required=True),
+    "kind": Key(Choice("server", "io"), required=True),
+    "device": Key(Name(), required=True, doc="a network card for a server, a drive for io"),
+    "threads": Key(Integer(1, MOST_THREADS), default=1),
+    "cpus": Key(CpuList(), doc="where they may run; anywhere if left out"),
+    "pinned": Key(
+        Choice("no", "each"), default="no", doc="each: the first to the first of cpus, and so on"
+    ),
+    "work": Key(Duration(), default="2 us", doc="CPU time for a packet or an I/O, of the program"),
+}
+SERVER_KEYS: Mapping[str, Key] = {
+    "recv": Key(Duration(), default="1 us", doc="CPU time of recvmsg() for a packet"),
+    "rcvbuf": Key(Size(), default="208 KB", doc="of each thread's socket: SO_RCVBUF"),
+    "steering": Key(
+        Choice("hash", "cpu"), default="hash", doc="SO_REUSEPORT; cpu: SO_INCOMING_CPU, too"
+    ),
+}
+IO_KEYS: Mapping[str, Key] = {
+    "depth": Key(Integer(1, 4096), default=1, doc="I/Os that each thread keeps under way"),
+    "submit": Key(Duration(), default="2 us", doc="CPU time of the system call for an I/O"),
+    "read": Key(Share(), default="100%", doc="part of the I/Os that read; the others write"),
+    "size": Key(Size(), default="4 KB", doc="of each I/O"),
+}
+
+
+class Application:
+    """What all kinds have in common. tasks: its threads, each a process of its own."""
+
+    def __init__(self, pc: Pc, sched: Scheduler, options: Mapping[str, Any]) -> None:
+        self.name: str = options["name"]
+        self.options = options
+        self.latency = Histogram()
+        self.tasks: Sequence[SchedTask] = ()
+        self._pc = pc
+        self._sched = sched
+
+    def place(self, number: int) -> CpuMask:
+        """Where a thread may run."""
+        cpus: CpuMask = self.options["cpus"] or self._pc.kernel.possible
+        if self.options["pinned"] == "no":
+            return cpus
+        listed = list(cpus_of(cpus))
+        return 1 << listed[number % len(listed)]
+
+    def start(self) -> None:
+        for task in self.tasks:
+            self._sched.start(task)
+
+    def counts(self) -> Mapping[str, int]:
+        """What became of its packets or I/Os, by name."""
+        raise NotImplementedError
+
+    def show_results(self) -> str:
+        self._sched.update()
+        lines = [f"{name} {count}" for name, count in self.counts().items()]
+        latency = self.latency
+        shown = [("mean", latency.mean_ns)]
+        shown += [(f"p{part:g}", latency.percentile_ns(part)) for part in (50, 99, 99.9)]
+        shown.append(("max", latency.most_ns))
+        lines += [f"latency_{name} {latency_ns / 1000:.1f} us" for name, latency_ns in shown]
+        lines.append(f"user {sum(task.utime_ns for task in self.tasks) // 1000} us")
+        lines.append(f"system {sum(task.stime_ns for task in self.tasks) // 1000} us")
+        lines += [
+            f"thread-{number} pid {task.pid} cpu {task.cpu} state {task.state}"
+            f" user_us {task.utime_ns // 1000} system_us {task.stime_ns // 1000}"
+            for number, task in enumerate(self.tasks)
+        ]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,129 @@
+"""Be a server: threads that read packets from sockets, and work for each of them.
+
+A card's polls give their packets to the socket of a thread: by the hash of the flow, as
+SO_REUSEPORT does, or with SO_INCOMING_CPU to the thread that is pinned to the CPU of the poll. A
+packet that was polled on another CPU costs its reader more: kernel/cost.py.
+
+Packets reach the socket at the end of the poll, when its time is over. Latency is from the poll to
+the return of recvmsg(). Packets that RPS sends on reach the socket where they were polled.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pseudokern.drivers.application import Application
+from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.udp import UdpSocket
+from pseudokern.sim.agenda import Agenda
+from pseudokern.x86.pc import Pc
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic, RxQueue
+
+HASH_BITS = 32
+GOLDEN = 0x9E3779B1  # 2^32 over the golden ratio: hashes of queues whose frames have no flow
+
+
+class ServerTask(SchedTask):
+    """One thread, with its socket."""
+
+    def __init__(self, server: "Server", pid: int, number: int) -> None:
+        kernel, options = server.kernel, server.options
+        super().__init__(pid, server.name, server.place(number), kernel.timeline.now_ns)
+        self.socket = UdpSocket(options["rcvbuf"] << 10, self._woken)
+        self._server = server
+        self._recv_ns: int = options["recv"]
+        self._work_ns: int = options["work"]
+
+    def _woken(self) -> None:
+        if self.state == "S":
+            self._server.sched.wake(self)
+
+    def step(self) -> None:
+        if not self.socket.waiting:
+            self.state = "S"
+            return
+        arrived_ns, cpu = self.socket.receive()
+        recv_ns = self._recv_ns + self._server.distance_ns(cpu, CpuId(self.cpu))
+        self._server.latency.count(self._server.kernel.timeline.now_ns + recv_ns - arrived_ns)
+        self.compute(system_ns=recv_ns, user_ns=self._work_ns)
+
+
+class Server(Application):
+    """The server of one card. on_the_way: packets whose poll is not over yet."""
+
+    def __init__(self, pc: Pc, sched: Scheduler, options: Mapping[str, Any], nic: "Nic") -> None:
+        super().__init__(pc, sched, options)
+        self.kernel = pc.kernel
+        self.sched = sched
+        self.on_the_way = 0
+        self.threads = [
+            ServerTask(self, pc.irqs.kthreads.take_pid(), number)
+            for number in range(options["threads"])
+        ]
+        self.tasks = self.threads
+        self._delivered = 0
+        self._agenda = Agenda(pc.kernel.timeline)
+        self._hashes: dict[RxQueue, Sequence[int]] = {}
+        self._next: dict[RxQueue, int] = {}
+        self._by_cpu: dict[int, ServerTask] = {}
+        if options["steering"] == "cpu":
+            single = [t for t in self.threads if t.cpus_allowed.bit_count() == 1]
+            self._by_cpu = {task.cpu: task for task in reversed(single)}
+        nic.napi.receiver = self
+        nic.napi.apply()
+
+    def set_hashes(self, queue: "RxQueue", number: int, hashes: Sequence[int]) -> None:
+        """The flows of a queue, which all have as many packets."""
+        self._hashes[queue] = hashes or (number * GOLDEN & (1 << HASH_BITS) - 1,)
+
+    def receive(self, this: PerCpu, queue: "RxQueue", packets: int, end_ns: int) -> None:
+        """A poll that ends at end_ns has taken packets of a queue."""
+        self._delivered += packets
+        self.on_the_way += packets
+        polled_ns, cpu = self.kernel.timeline.now_ns, this.cpu
+        frame_bytes = queue.whole_ring.frame_bytes
+
+        def deliver() -> None:
+            outer, self.kernel.this = self.kernel.this, self.kernel.cpus[cpu]
+            self.on_the_way -= packets
+            for task, count in self._readers(queue, packets, cpu).items():
+                task.socket.enqueue(polled_ns, count, cpu, frame_bytes)
+            self.kernel.this = outer
+
+        self._agenda.at(end_ns, deliver)
+
+    def distance_ns(self, polled_on: CpuId, read_on: CpuId) -> int:
+        """What it costs to read a packet that is in the caches of another CPU."""
+        kernel = self.kernel
+        if polled_on == read_on:
+            return 0
+        if kernel.node_of(polled_on) != kernel.node_of(read_on):
+            return kernel.cost.node_ns
+        return kernel.cost.cache_ns
+
+    def counts(self) -> Mapping[str, int]:
+        sockets = [task.socket for task in self.threads]
+        return {
+            "offered": self._delivered,
+            "served": sum(socket.read for socket in sockets),
+            "dropped_rcvbuf_errors": sum(socket.rcvbuf_errors for socket in sockets),
+            "in_sockets": sum(socket.waiting for socket in sockets),
+            "in_softirq": self.on_the_way,
+        }
+
+    def _readers(self, queue: "RxQueue", packets: int, cpu: CpuId) -> dict[ServerTask, int]:
+        """Whose socket the next packets of a queue are for."""
+        threads = self.threads
+        local = self._by_cpu.get(cpu)
+        if local is not None or len(threads) == 1:
+            return {local or threads[0]: packets}
+        hashes, place = self._hashes[queue], self._next.get(queue, 0)
+        self._next[queue] = (place + packets) % len(hashes)
+        given: dict[ServerTask, int] = {}
+        for number in range(place, place + packets):
+            task = threads[hashes[number % len(hashes)] * len(threads) >> HASH_BITS]
+            given[task] = given.get(task, 0) + 1
+        return given

@@ -1,0 +1,148 @@
+"""Programs share CPUs, one at a time, and get what interrupts leave."""
+
+import pytest
+
+from pseudokern.drivers.nic import Nic
+from pseudokern.kernel.cputime import unclaimed
+from pseudokern.kernel.sched import SchedTask, Scheduler
+from tests.drivers.plugging import plugged
+from tests.machine_parts import HZ, MS, new_pc, on_cpu, run_for
+
+SECOND_NS = 1_000_000_000
+
+
+class Busy(SchedTask):
+    """A program that never sleeps."""
+
+    def step(self):
+        self.compute(user_ns=100_000)
+
+
+class Sleeper(SchedTask):
+    """A program that computes for a while each time that it is woken."""
+
+    burst_ns = 1 * MS
+    done = False
+
+    def step(self):
+        if self.done:
+            self.state = "S"
+        else:
+            self.compute(user_ns=self.burst_ns)
+        self.done = not self.done
+
+
+@pytest.fixture
+def pc():
+    pc = new_pc(4)
+    pc.kernel.sched = Scheduler(pc.kernel, pc.smp.send_reschedule, pc.apic_timers.ticks.leave_idle)
+    return pc
+
+
+def started(pc, kind, cpus=0b1111):
+    task = kind(100, "task", cpus, pc.kernel.timeline.now_ns)
+    pc.kernel.sched.start(task)
+    return task
+
+
+def test_tasks_of_one_cpu_get_the_same_time(pc):
+    tasks = [started(pc, Busy, 0b10) for _ in range(3)]
+    run_for(pc, 3 * SECOND_NS)
+    pc.kernel.sched.update()
+    for task in tasks:
+        assert task.utime_ns == pytest.approx(SECOND_NS, rel=0.02)
+
+
+def test_a_slice_ends_at_the_first_tick_after_it_is_used_up(pc):
+    started(pc, Busy, 0b10)
+    started(pc, Busy, 0b10)
+    run_for(pc, SECOND_NS)
+    # A slice is 2.25 ms on four CPUs, a tick comes every 4 ms.
+    assert HZ - 2 <= pc.kernel.cpus[1].context_switches <= HZ + 2
+
+
+def test_new_tasks_spread_over_the_cpus(pc):
+    assert [started(pc, Busy).cpu for _ in range(5)] == [0, 1, 2, 3, 0]
+
+
+def test_user_time_is_what_interrupts_leave(pc):
+    task = started(pc, Busy, 0b10)
+    plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"])
+    run_for(pc, SECOND_NS)
+    pc.kernel.sched.update()
+    this = pc.kernel.cpus[1]
+    taken_ns = this.hardirq_ns + this.softirq_ns
+    assert taken_ns > 0.2 * SECOND_NS
+    idle_ns, _ = unclaimed(pc.kernel, this)
+    assert idle_ns < 2  # the first nanosecond
+    assert task.utime_ns == pytest.approx(SECOND_NS - taken_ns, rel=0.001)
+
+
+def test_a_task_that_is_woken_from_another_cpu_is_a_reschedule_interrupt(pc):
+    task = started(pc, Sleeper, 0b1000)
+    run_for(pc, 10 * MS)
+    before = pc.kernel.cpus[3].counts.reschedule
+    with on_cpu(pc, 0):
+        pc.kernel.sched.wake(task)
+    run_for(pc, 10 * MS)
+    assert pc.kernel.cpus[3].counts.reschedule == before + 1
+    with on_cpu(pc, 3):
+        pc.kernel.sched.wake(task)
+    run_for(pc, 10 * MS)
+    assert pc.kernel.cpus[3].counts.reschedule == before + 1
+
+
+def test_a_task_wakes_on_an_idle_cpu_if_its_own_is_busy(pc):
+    task = started(pc, Sleeper)
+    run_for(pc, 10 * MS)
+    assert task.cpu == 0
+    started(pc, Busy, 0b1)
+    with on_cpu(pc, 0):
+        pc.kernel.sched.wake(task)
+    assert task.cpu == 1
+
+
+def test_a_cpu_that_becomes_idle_pulls_a_task_that_waits(pc):
+    started(pc, Busy, 0b1)
+    waits = started(pc, Busy, 0b1)
+    sleeper = started(pc, Sleeper, 0b10)
+    waits.cpus_allowed = 0b11
+    run_for(pc, 10 * MS)
+    assert sleeper.state == "S"
+    assert waits.cpu == 1
+
+
+def test_tasks_of_a_cpu_that_goes_down_run_elsewhere(pc):
+    task = started(pc, Busy, 0b10)
+    run_for(pc, 10 * MS)
+    pc.hotplug.down(1)
+    used_ns = task.utime_ns
+    run_for(pc, 10 * MS)
+    pc.kernel.sched.update()
+    assert task.cpu != 1
+    assert task.utime_ns == pytest.approx(used_ns + 10 * MS, rel=0.01)
+
+
+def test_a_cpu_of_nohz_full_ticks_only_while_two_tasks_are_runnable(pc):
+    pc.kernel.nohz_full = 0b1110
+    pc.apic_timers.ticks.keep_time()
+    this = pc.kernel.cpus[2]
+    started(pc, Busy, 0b100)
+    run_for(pc, SECOND_NS)
+    assert this.counts.apic_timer <= 1
+    second = started(pc, Sleeper, 0b100)
+    second.burst_ns = 100 * MS
+    run_for(pc, 100 * MS)
+    assert this.counts.apic_timer > 20
+    run_for(pc, 400 * MS)
+    before = this.counts.apic_timer
+    run_for(pc, SECOND_NS)
+    assert this.counts.apic_timer <= before + 1
+
+
+def test_an_idle_cpu_does_not_tick_once_its_task_sleeps(pc):
+    started(pc, Sleeper, 0b100)
+    run_for(pc, 20 * MS)
+    before = pc.kernel.cpus[2].counts.apic_timer
+    run_for(pc, SECOND_NS)
+    assert pc.kernel.cpus[2].counts.apic_timer <= before + 1
