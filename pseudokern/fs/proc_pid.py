@@ -56,7 +56,17 @@ def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
     times_ns = (task.utime_ns, task.stime_ns)
     switches = (task.voluntary_switches, task.involuntary_switches)
     comm = task.comm[: TASK_COMM_LEN - 1]
+    if task.is_kernel:
+        times_ns = (0, sum(times_ns))
+        policy = int(Policy.OTHER)
+        return _Shown(
+            comm, KTHREADD_PID, PF_KTHREAD, times_ns, 0, DEFAULT_PRIORITY, 0, policy, switches
+        )
     return _Shown(comm, INIT_PID, 0, times_ns, 0, DEFAULT_PRIORITY, 0, int(Policy.OTHER), switches)
+
+
+def _is_kernel(task: "KThread | SchedTask") -> bool:
+    return isinstance(task, KThread) or task.is_kernel
 
 
 def show_comm(machine: Machine, task: "KThread | SchedTask") -> bytes:
@@ -64,7 +74,7 @@ def show_comm(machine: Machine, task: "KThread | SchedTask") -> bytes:
 
 
 def show_cmdline(_machine: Machine, task: "KThread | SchedTask") -> bytes:
-    return b"" if isinstance(task, KThread) else encoded(f"{task.comm}\0")
+    return b"" if _is_kernel(task) else encoded(f"{task.comm}\0")
 
 
 def show_stat(machine: Machine, task: "KThread | SchedTask") -> bytes:
@@ -97,7 +107,7 @@ def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
         ("Uid", "0\t0\t0\t0"),
         ("Gid", "0\t0\t0\t0"),
         ("FDSize", 64),
-        ("Kthread", int(isinstance(task, KThread))),
+        ("Kthread", int(_is_kernel(task))),
         ("Threads", 1),
         ("Cpus_allowed", cpumask_format(allowed, nr_cpu_ids)),
         ("Cpus_allowed_list", cpulist_format(allowed)),

@@ -29,11 +29,12 @@ def show_stat(machine: Machine) -> bytes:
     lines.append(_intr(machine))
     switches = sum(this.context_switches for this in kernel.cpus)
     sched = kernel.sched
+    programs = sum(not task.is_kernel for task in machine.tasks.values())
     running = machine.load_average.running
     lines += [
         f"ctxt {switches}",
         f"btime {machine.boot_time_s}",
-        f"processes {1 + machine.irqs.kthreads.created + len(machine.tasks)}",
+        f"processes {1 + machine.irqs.kthreads.created + programs}",
     ]
     blocked = sched.blocked if sched is not None else 0
     lines += [f"procs_running {max(running, 1)}", f"procs_blocked {blocked}"]

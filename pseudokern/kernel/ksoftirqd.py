@@ -4,7 +4,8 @@ Follows run_ksoftirqd() and wakeup_softirqd() of kernel/softirq.c: one ksoftirqd
 What interrupts raise meanwhile runs at their exit all the same, as it does since 6.4.
 
 On Linux the threads are there from boot on; here each is made when it is woken first. As no
-program competes for the CPU, what a thread does to the others is to come a wake-up later.
+program competes for the CPU, what a thread does to the others is to come a wake-up later. Where
+programs do, ksoftirqd_task.py has the threads.
 """
 
 from pseudokern.kernel.cpumask import CpuId

@@ -26,11 +26,14 @@ MOST_SCALING_CPUS = 8
 class SchedTask:
     """A task of nice 0; struct task_struct. What it does is in step().
 
+    is_kernel        it is a kernel thread
     state            R: runs or could; S: sleeps; D: sleeps for I/O
     cpu              where it runs, or ran last
     system_left_ns, user_left_ns  CPU time until its next step: in the kernel first
     utime_ns, stime_ns, vruntime_ns  CPU time that it has had
     """
+
+    is_kernel = False
 
     def __init__(self, pid: int, comm: str, cpus_allowed: CpuMask, start_ns: int) -> None:
         self.pid = pid
@@ -217,6 +220,7 @@ class RunQueue:
 class Scheduler:
     """The run queues of all CPUs, and where tasks wake.
 
+    kernel_tasks     the kernel threads that compete with programs, by PID
     send_reschedule  interrupts a CPU that shall look at its queue (RES)
     keep_ticking     a CPU has begun to be busy, or has more than one task now
     """
@@ -231,6 +235,7 @@ class Scheduler:
         self.keep_ticking = keep_ticking
         cpus = min(kernel.online.bit_count(), MOST_SCALING_CPUS)
         self.slice_ns = BASE_SLICE_NS * cpus.bit_length()
+        self.kernel_tasks: dict[int, SchedTask] = {}
         self.queues = [RunQueue(self, this) for this in kernel.cpus]
         self._send_reschedule = send_reschedule
         self._neighbours: dict[CpuId, list[CpuId]] = {}

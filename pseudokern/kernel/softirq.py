@@ -59,6 +59,7 @@ class Runs(Protocol):
 class Softirqs:
     """The ten actions, and their execution on each CPU.
 
+    thread_runs     CPUs on which ksoftirqd is at it: it looks itself for what comes meanwhile
     wake_ksoftirqd  has a thread run what is pending on a CPU; without it another run does
     """
 
@@ -70,6 +71,7 @@ class Softirqs:
         self._actions: list[Action] = [self._nothing] * NR_SOFTIRQS
         self._alarms = [Alarm(timeline, self._resume(this, timeline)) for this in cpus]
         self._held_end_ns: dict[int, int] = {}
+        self.thread_runs: set[int] = set()
         self.wake_ksoftirqd: Callable[[PerCpu], None] | None = None
 
     def open_softirq(self, number: Softirq, action: Action) -> None:
@@ -189,6 +191,9 @@ class Softirqs:
         def resume() -> None:
             nonlocal passes, began_ns
             if not this.softirq_pending:
+                return
+            if this.cpu in self.thread_runs:
+                self.thread_runs.discard(this.cpu)
                 return
             outer, kernel.this = kernel.this, this
             try:

@@ -91,10 +91,11 @@ class Machine:
 
     @property
     def tasks(self) -> "dict[int, SchedTask]":
-        """The tasks of its applications, by PID."""
-        if not self.applications:
+        """The tasks that share its CPUs, by PID: of its applications, and kernel threads."""
+        if self.kernel.sched is None:
             return {}
-        return {task.pid: task for each in self.applications.values() for task in each.tasks}
+        found = {task.pid: task for each in self.applications.values() for task in each.tasks}
+        return found | self.kernel.sched.kernel_tasks
 
     @cached_property
     def modules(self) -> "Modules":

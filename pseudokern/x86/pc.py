@@ -41,6 +41,7 @@ from pseudokern.x86.vector import VectorDomain
 if TYPE_CHECKING:
     from pseudokern.kernel.blk_mq import BlockLayer
     from pseudokern.kernel.ksoftirqd import Ksoftirqd
+    from pseudokern.kernel.ksoftirqd_task import KsoftirqdTasks
     from pseudokern.kernel.tasklet import Tasklet, Tasklets
     from pseudokern.kernel.workqueue import Workqueues
     from pseudokern.x86.dmar import Dmar, Iommu
@@ -134,8 +135,12 @@ class Pc:
         return BlockLayer(self.kernel, self.smp.call_function, lambda: irqs.force_irqthreads)
 
     @cached_property
-    def ksoftirqd(self) -> "Ksoftirqd":
+    def ksoftirqd(self) -> "Ksoftirqd | KsoftirqdTasks":
         """The threads for softirqs, which few machines ever need."""
+        if (sched := self.kernel.sched) is not None:
+            from pseudokern.kernel.ksoftirqd_task import KsoftirqdTasks
+
+            return KsoftirqdTasks(self.kernel, self.irqs.kthreads, sched)
         from pseudokern.kernel.ksoftirqd import Ksoftirqd
 
         return Ksoftirqd(self.kernel, self.irqs.kthreads)
