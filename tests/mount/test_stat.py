@@ -51,7 +51,7 @@ def test_since_refuses_a_file_that_it_did_not_write(laptop, tmp_path):
 
 def test_table_has_a_row_for_each_queue_and_each_cpu(laptop):
     rows = [line.split() for line in stat(laptop).splitlines()]
-    assert ["queue", "cpu", "interrupts", "delivered", "dropped"] in rows
+    assert ["queue", "cpu", "interrupts", "delivered", "dropped", "%irq", "%softirq"] in rows
     assert ["nvme0:", "idle"] in rows
     assert [row[0] for row in rows if row[0].startswith(("rx-", "cpu"))][-5:] == [
         "cpu", "cpu0", "cpu1", "cpu2", "cpu3",
