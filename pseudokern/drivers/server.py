@@ -4,8 +4,9 @@ A card's polls give their packets to the socket of a thread: by the hash of the 
 SO_REUSEPORT does, or with SO_INCOMING_CPU to the thread that is pinned to the CPU of the poll. A
 packet that was polled on another CPU costs its reader more: kernel/cost.py.
 
-Packets reach the socket at the end of the poll, when its time is over. Latency is from the poll to
-the return of recvmsg(). Packets that RPS sends on reach the socket where they were polled.
+Packets reach the socket at the end of the poll, when its time is over. Latency is from the wire to
+the return of recvmsg(), or from the poll if no load says when frames arrive. Packets that RPS sends
+on reach the socket where they were polled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,9 +46,12 @@ class ServerTask(SchedTask):
         if not self.socket.waiting:
             self.state = "S"
             return
-        arrived_ns, cpu = self.socket.receive()
+        arrived_ns, cpu, latency = self.socket.receive()
         recv_ns = self._recv_ns + self._server.distance_ns(cpu, CpuId(self.cpu))
-        self._server.latency.count(self._server.kernel.timeline.now_ns + recv_ns - arrived_ns)
+        read_ns = self._server.kernel.timeline.now_ns + recv_ns
+        self._server.latency.count(read_ns - arrived_ns)
+        if latency is not None:
+            latency.reached_application((arrived_ns,), read_ns)
         self.compute(system_ns=recv_ns, user_ns=self._work_ns)
 
 
@@ -85,12 +89,18 @@ class Server(Application):
         self.on_the_way += packets
         polled_ns, cpu = self.kernel.timeline.now_ns, this.cpu
         frame_bytes = queue.whole_ring.frame_bytes
+        feed = queue.feed
+        wire_ns = feed.taken_ns(packets) if feed is not None else []
 
         def deliver() -> None:
             outer, self.kernel.this = self.kernel.this, self.kernel.cpus[cpu]
             self.on_the_way -= packets
             for task, count in self._readers(queue, packets, cpu).items():
-                task.socket.enqueue(polled_ns, count, cpu, frame_bytes)
+                if feed is None:
+                    task.socket.enqueue(polled_ns, count, cpu, frame_bytes)
+                    continue
+                for _ in range(count):
+                    task.socket.enqueue(wire_ns.pop(0), 1, cpu, frame_bytes, feed.latency)
             self.kernel.this = outer
 
         self._agenda.at(end_ns, deliver)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.latency import Latency
 
 SK_BUFF_BYTES = 256
 HEAD_AND_TAIL_BYTES = 64 + 320  # NET_SKB_PAD, skb_shared_info
@@ -34,27 +35,38 @@ class UdpSocket:
         self.read = 0
         self._used_bytes = 0
         self._on_data = on_data
-        # When they came, how many, on which CPU they were polled, bytes of the buffer each takes.
-        self._runs: deque[tuple[int, int, CpuId, int]] = deque()
+        # When they came, how many, on which CPU they were polled, bytes of the buffer each takes,
+        # and whose they were.
+        self._runs: deque[tuple[int, int, CpuId, int, Latency | None]] = deque()
 
-    def enqueue(self, arrived_ns: int, packets: int, cpu: CpuId, frame_bytes: int) -> None:
-        """Packets come from a poll on cpu. From interrupt context."""
+    def enqueue(
+        self,
+        arrived_ns: int,
+        packets: int,
+        cpu: CpuId,
+        frame_bytes: int,
+        latency: Latency | None = None,
+    ) -> None:
+        """Packets come from a poll on cpu. From interrupt context.
+
+        latency: of their queue, if arrived_ns is when they were on the wire
+        """
         each_bytes = truesize(frame_bytes)
         room = (self.rcvbuf_bytes - self._used_bytes) // each_bytes + 1
         taken = min(packets, max(0, room))
         self.rcvbuf_errors += packets - taken
         if taken:
-            self._runs.append((arrived_ns, taken, cpu, each_bytes))
+            self._runs.append((arrived_ns, taken, cpu, each_bytes, latency))
             self._used_bytes += taken * each_bytes
             self.waiting += taken
             self._on_data()
 
-    def receive(self) -> tuple[int, CpuId]:
-        """Take the oldest packet: when it came, and where it was polled."""
-        arrived_ns, packets, cpu, each_bytes = self._runs.popleft()
+    def receive(self) -> tuple[int, CpuId, Latency | None]:
+        """Take the oldest packet: when it came, where it was polled, the latency of its queue."""
+        arrived_ns, packets, cpu, each_bytes, latency = self._runs.popleft()
         if packets > 1:
-            self._runs.appendleft((arrived_ns, packets - 1, cpu, each_bytes))
+            self._runs.appendleft((arrived_ns, packets - 1, cpu, each_bytes, latency))
         self._used_bytes -= each_bytes
         self.waiting -= 1
         self.read += 1
-        return arrived_ns, cpu
+        return arrived_ns, cpu, latency

@@ -257,3 +257,18 @@ def test_a_mistake_is_told_with_what_to_do(boot):
     assert 'name is "web" again' in problems(boot, WEB + WEB)
     assert 'kind is "sever"' in problems(boot, WEB.replace("server", "sever"))
     assert "cpus names CPU 7" in problems(boot, WEB + 'cpus = "7"\n')
+
+
+def test_latency_to_the_application_is_from_the_wire_and_longer_than_to_napi(boot):
+    machine = boot(WEB)
+    run_for(machine, SECOND_NS // 4)
+    (nic,) = (device for device in machine.devices if device.name == "eth0")
+    (web,) = machine.applications.values()
+    measured = 0
+    for queue in nic.queues:
+        latency = queue.feed.latency
+        measured += latency.application.total
+        for share in (50, 99):
+            to_program = latency.application.percentile_ns(share)
+            assert to_program > latency.napi.percentile_ns(share) > 0
+    assert measured == web.counts()["served"] == web.latency.total > 4_000
