@@ -12,7 +12,7 @@ from pseudokern.sim.histogram import Histogram
 if TYPE_CHECKING:
     from pseudokern.sim.chance import Chance
 
-MEASURED_HZ = 10_000  # frames of one card: what measuring costs does not grow with the load
+MEASURED_HZ = 2_000  # frames of one card: what measuring costs does not grow with the load
 
 
 class Latency:

@@ -64,7 +64,7 @@ def test_frames_that_are_measured_stand_for_all(gates):
     run_for(pc, 500 * MS)
     pc.fold_counts()
     latency = card.queues[0].feed.latency
-    assert latency.stride == 20
+    assert latency.stride == 100
     assert latency.napi.total == pytest.approx(card.received().packets, rel=0.1)
     assert latency.napi.percentile_ns(50) == pytest.approx(2_000, rel=0.25)
 
@@ -73,7 +73,7 @@ def test_both_ways_measure_the_same():
     found = []
     for gates in (True, False):
         pc, card = new_card(gates)
-        card.set_load(load(rate=10_000.0))
+        card.set_load(load(rate=2_000.0))  # the most of which every poll is measured
         run_for(pc, 500 * MS)
         found.append(results(card))
     assert found[0] == found[1]
