@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.moderation import Moderation
-from pseudokern.drivers.nic import RxQueue
+from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.hw.trigger import Trigger
 from pseudokern.kernel.feed import Feed

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pseudokern.drivers.dim import Dim
 from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.itr import AdaptiveItr
-from pseudokern.drivers.nic import RxQueue
+from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.hw.trigger import Trigger
 from pseudokern.irq.desc import IrqDesc

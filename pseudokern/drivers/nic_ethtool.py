@@ -16,7 +16,8 @@ from pseudokern.drivers.moderation import Moderation, Waiting
 from pseudokern.drivers.rss import KEY_BYTES, Flow, Rss, toeplitz
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.nic import Nic, RxQueue
+    from pseudokern.drivers.nic import Nic
+    from pseudokern.drivers.rx_queue import RxQueue
 
 LEAST_ITR_US = 10
 DYNAMIC, CONSERVATIVE = 1, 3  # settings of rx-usecs that Intel's older drivers read as words

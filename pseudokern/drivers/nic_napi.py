@@ -16,7 +16,8 @@ from pseudokern.kernel.napi_tuned import Receive, TunedNetRx, tuned_net_rx
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.nic import Nic, RxQueue
+    from pseudokern.drivers.nic import Nic
+    from pseudokern.drivers.rx_queue import RxQueue
     from pseudokern.drivers.server import Server
 
 MIN_NAPI_ID = 8193  # NR_CPUS of the usual configuration, and one

@@ -30,7 +30,7 @@ from pseudokern.drivers.keys import (
     TableOf,
     Text,
 )
-from pseudokern.drivers.nic import RxQueue
+from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msix import MAX_ENTRIES
 from pseudokern.irq.action import Handler

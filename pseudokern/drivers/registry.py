@@ -40,6 +40,7 @@ _NOT_DRIVERS = {
     "registry",
     "replaceable",
     "rss",
+    "rx_queue",
     "server",
     "test_lines",
     "traffic",

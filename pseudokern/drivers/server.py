@@ -21,7 +21,8 @@ from pseudokern.sim.agenda import Agenda
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.nic import Nic, RxQueue
+    from pseudokern.drivers.nic import Nic
+    from pseudokern.drivers.rx_queue import RxQueue
 
 HASH_BITS = 32
 GOLDEN = 0x9E3779B1  # 2^32 over the golden ratio: hashes of queues whose frames have no flow

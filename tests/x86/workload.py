@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from pseudokern.drivers.nic import RxQueue
+from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.irq.flags import Irqf, IrqReturn
 from pseudokern.irq.manage import disable_irq, enable_irq, irq_set_affinity
 from pseudokern.irq.napi_handler import NapiHandler
