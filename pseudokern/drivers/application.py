@@ -11,7 +11,8 @@ from typing import Any
 
 from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Name, Share, Size
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
-from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sched_task import SchedTask
 from pseudokern.sim.histogram import Histogram
 from pseudokern.x86.pc import Pc
 

@@ -13,7 +13,8 @@ from pseudokern.drivers.application import Application
 from pseudokern.drivers.loaded_drive import LoadedDrive
 from pseudokern.kernel.blk_mq import Disk, Request
 from pseudokern.kernel.cpumask import CpuId
-from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sched_task import SchedTask
 from pseudokern.sim.agenda import Agenda
 from pseudokern.x86.pc import Pc
 

@@ -18,7 +18,7 @@ from pseudokern.sim.alarm import Alarm
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
-    from pseudokern.kernel.sched import SchedTask
+    from pseudokern.kernel.sched_task import SchedTask
 
 WORTH_AN_EVENT_NS = 20_000  # if less than that is left of a burst, the next one is so much longer
 
@@ -169,9 +169,8 @@ class Programs:
 
 def _background(pc: Pc, fell_asleep: Callable[[CpuId], None]) -> "list[SchedTask]":
     """The programs as tasks: one for each CPU, which runs nowhere else while that is online."""
-    from pseudokern.kernel.sched import (
-        SchedTask,
-    )  # only machines with applications have a scheduler
+    # only machines with applications have a scheduler
+    from pseudokern.kernel.sched_task import SchedTask
 
     class Background(SchedTask):
         """What runs on one CPU. It is no process that somebody could see."""

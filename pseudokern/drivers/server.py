@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pseudokern.drivers.application import Application
 from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.percpu import PerCpu
-from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sched_task import SchedTask
 from pseudokern.kernel.udp import UdpSocket
 from pseudokern.sim.agenda import Agenda
 from pseudokern.x86.pc import Pc

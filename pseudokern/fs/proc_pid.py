@@ -13,7 +13,7 @@ from pseudokern.kernel.printk import encoded
 from pseudokern.machine.machine import Machine
 
 if TYPE_CHECKING:
-    from pseudokern.kernel.sched import SchedTask
+    from pseudokern.kernel.sched_task import SchedTask
 
 INIT_PID, KTHREADD_PID = 1, 2
 TASK_COMM_LEN = 16

@@ -9,7 +9,8 @@ from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.kthread import KThreads
 from pseudokern.kernel.percpu import PerCpu
-from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sched_task import SchedTask
 
 
 class KsoftirqdTask(SchedTask):

@@ -25,7 +25,7 @@ from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
     from pseudokern.drivers.application import Application
-    from pseudokern.kernel.sched import SchedTask
+    from pseudokern.kernel.sched_task import SchedTask
     from pseudokern.kernel.watchdog import Watchdog
     from pseudokern.machine.caches import Caches
     from pseudokern.module.table import Modules

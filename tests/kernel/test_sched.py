@@ -4,7 +4,8 @@ import pytest
 
 from pseudokern.drivers.nic import Nic
 from pseudokern.kernel.cputime import unclaimed
-from pseudokern.kernel.sched import SchedTask, Scheduler
+from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sched_task import SchedTask
 from tests.drivers.plugging import plugged
 from tests.machine_parts import HZ, MS, new_pc, on_cpu, run_for
 
