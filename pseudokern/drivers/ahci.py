@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
-from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, Rate
+from pseudokern.drivers.keys import Duration, Integer, Key, Rate
 from pseudokern.drivers.loaded_drive import LoadedDrive
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.kernel.softirq import Softirq

@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pseudokern.drivers.irq_calls import IrqCalls
-from pseudokern.drivers.keys import PCI_KEYS, Key
+from pseudokern.drivers.keys import Key
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import PoissonTraffic, Target
 from pseudokern.hw.pci import Bdf, PciFunction
 from pseudokern.irq.desc import Irq, IrqDesc

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Choice, Key
+from pseudokern.drivers.keys import Choice, Key
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.irq.request import free_irq
 
 

@@ -8,9 +8,10 @@ Under a load that handlers alone are busy with, no softirq gets there: receive l
 from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
+from pseudokern.drivers.keys import Key, Rate
 from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.drivers.nic_napi import tuned
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.kernel.delay import busy_wait_ns
 
 FRAME_BYTES = 64

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
 from pseudokern.drivers.keys import (
-    PCI_KEYS,
     Choice,
     CpuList,
     Duration,
@@ -30,6 +29,7 @@ from pseudokern.drivers.keys import (
 )
 from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.rx_queue import FRAME_BYTES, RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.irq.desc import IrqDesc

@@ -8,106 +8,19 @@ which nothing is ever sent are kept and shown.
 import errno
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pseudokern.drivers.dim import RX_EQE, RX_ICE, Dim
 from pseudokern.drivers.itr import RATES_HZ, AdaptiveItr
 from pseudokern.drivers.moderation import Moderation, Waiting
+from pseudokern.drivers.nic_ops import OPS
 from pseudokern.drivers.rss import KEY_BYTES, Flow, Rss, toeplitz
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic
-    from pseudokern.drivers.rx_queue import RxQueue
 
 LEAST_ITR_US = 10
 DYNAMIC, CONSERVATIVE = 1, 3  # settings of rx-usecs that Intel's older drivers read as words
-
-
-class Ops(NamedTuple):
-    """What one driver has.
-
-    ring       sizes of a receive ring: the least, the most, and what it is a multiple of
-    tx_ring    the transmit ring's size, if nobody says
-    power_of_two  a ring's size is made one
-    strict_ring   a size out of bounds is EINVAL; else it is brought into them
-    coalesce   what may be set, with the driver's default
-    most_us    the longest time to wait
-    is_gap     see moderation.Waiting
-    channels   "combined": they can be set; "fixed": only shown; "": neither
-    most_channels  0: one for each CPU
-    other      vectors for what is not a queue, as -l counts them
-    indirection  entries of the table of -x; 0: there is none
-    in_blocks  each queue has one part of that table at first; else they take turns
-    """
-
-    version: str = "6.12.0"
-    firmware: str = "N/A"
-    ring: tuple[int, int, int] = (64, 4096, 8)
-    tx_ring: int = 256
-    power_of_two: bool = False
-    strict_ring: bool = False
-    coalesce: Mapping[str, int] = {}
-    most_us: int = 10_000
-    is_gap: bool = True
-    channels: str = "combined"
-    most_channels: int = 0
-    other: int = 0
-    indirection: int = 128
-    in_blocks: bool = False
-
-
-OPS = {
-    "e1000e": Ops(
-        firmware="1.8-0", coalesce={"rx-usecs": 0}, channels="", indirection=0
-    ),
-    "igb": Ops(
-        firmware="1.63, 0x80000a05",
-        coalesce={"rx-usecs": 0, "tx-usecs": 0},
-        most_channels=8,
-        other=1,
-        in_blocks=True,
-    ),
-    "ice": Ops(
-        firmware="4.20 0x800177b4 1.3346.0",
-        ring=(64, 8160, 32),
-        strict_ring=True,
-        coalesce={
-            "adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs": 0, "tx-usecs": 0, "rx-usecs-high": 0,
-        },
-        most_us=8160,
-        other=1,
-        indirection=2048,
-    ),
-    "mlx5": Ops(
-        firmware="16.35.2000 (MT_0000000008)",
-        ring=(64, 8192, 1),
-        tx_ring=1024,
-        power_of_two=True,
-        strict_ring=True,
-        coalesce={
-            "adaptive-rx": 0, "adaptive-tx": 0,
-            "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 16, "tx-frames": 32,
-        },
-        most_us=4095,
-        is_gap=False,
-        indirection=256,
-    ),
-    "vmxnet3": Ops(
-        version="1.9.0.0-k", ring=(64, 4096, 32), tx_ring=512, channels="fixed", other=1,
-        indirection=32,
-    ),
-    "virtio-net": Ops(
-        version="1.0.0",
-        ring=(64, 256, 1),
-        strict_ring=True,
-        coalesce={
-            "adaptive-rx": 0, "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 0, "tx-frames": 1,
-        },
-        most_us=1_000_000,
-        is_gap=False,
-        indirection=128,
-    ),
-}  # fmt: skip
 
 
 class NicEthtool:
@@ -370,81 +283,3 @@ class NicEthtool:
             rss, queues = self.rss, self._nic.channels
             if rss.is_default or max(rss.table) >= queues:
                 self._spread(rss)
-
-    def features(self) -> dict[str, str]:
-        """-k, as far as any of it exists."""
-        hashing = "on" if self.ops.indirection else "off [fixed]"
-        return {
-            "rx-checksumming:": "on",
-            "tx-checksumming:": "on",
-            "scatter-gather:": "on",
-            "tcp-segmentation-offload:": "on",
-            "generic-segmentation-offload:": "on",
-            "generic-receive-offload:": "on",
-            "large-receive-offload:": "off [fixed]",
-            "rx-vlan-offload:": "on",
-            "tx-vlan-offload:": "on",
-            "ntuple-filters:": "off [fixed]",
-            "receive-hashing:": hashing,
-        }
-
-    def stats(self) -> dict[str, int]:
-        """-S: what its driver counts, by the names that it has for that. Fold counts before."""
-        received, rings = self._nic.received(), self._nic.rings
-        style = self._nic.options["style"]
-        if style == "vmxnet3":
-            return _vmxnet3_stats(rings)
-        head = dict(_TOTALS[style])
-        numbers = {
-            "packets": received.packets, "bytes": received.bytes, "dropped": received.dropped,
-        }  # fmt: skip
-        shown = {name: numbers.get(source, 0) for name, source in head.items()}
-        names = _PER_QUEUE[style]
-        for number, queue in enumerate(rings[: max(self._nic.channels, len(self._nic.queues))]):
-            counts = {"packets": queue.packets, "bytes": queue.bytes, "dropped": queue.dropped}
-            for name, source in names.items():
-                shown[name.format(number)] = counts.get(source, 0)
-        return shown
-
-
-def _vmxnet3_stats(rings: "list[RxQueue]") -> dict[str, int]:
-    shown = {}
-    for number, queue in enumerate(rings):
-        shown["Rx Queue#" if number == 0 else f"Rx Queue# {number}"] = number
-        shown[f"  ucast pkts rx {number}"] = queue.packets
-        shown[f"  ucast bytes rx {number}"] = queue.bytes
-        shown[f"  pkts rx OOB {number}"] = queue.dropped
-    return shown
-
-
-_INTEL = {
-    "rx_packets": "packets", "tx_packets": "", "rx_bytes": "bytes", "tx_bytes": "",
-    "rx_broadcast": "", "tx_broadcast": "", "rx_multicast": "", "tx_multicast": "",
-    "collisions": "", "rx_crc_errors": "", "rx_no_buffer_count": "dropped",
-    "rx_missed_errors": "dropped",
-}  # fmt: skip
-_TOTALS: Mapping[str, Mapping[str, str]] = {
-    "e1000e": _INTEL,
-    "igb": _INTEL,
-    "ice": {
-        "rx_unicast": "packets", "tx_unicast": "", "rx_bytes": "bytes", "tx_bytes": "",
-        "rx_dropped": "dropped", "tx_errors": "",
-    },
-    "mlx5": {
-        "rx_packets": "packets", "rx_bytes": "bytes", "tx_packets": "", "tx_bytes": "",
-        "rx_out_of_buffer": "dropped",
-    },
-    "virtio-net": {},
-}  # fmt: skip
-_PER_QUEUE: Mapping[str, Mapping[str, str]] = {
-    "e1000e": {},
-    "igb": {
-        "rx_queue_{}_packets": "packets", "rx_queue_{}_bytes": "bytes",
-        "rx_queue_{}_drops": "dropped",
-    },
-    "ice": {"rx_queue_{}_packets": "packets", "rx_queue_{}_bytes": "bytes"},
-    "mlx5": {"rx{}_packets": "packets", "rx{}_bytes": "bytes"},
-    "virtio-net": {
-        "rx{}_packets": "packets", "rx{}_bytes": "bytes", "rx{}_drops": "dropped",
-    },
-}  # fmt: skip

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
-from pseudokern.drivers.keys import PCI_KEYS, Duration, Integer, Key, OneOrEach, Rate
+from pseudokern.drivers.keys import Duration, Integer, Key, OneOrEach, Rate
 from pseudokern.drivers.loaded_drive import LoadedDrive
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import Irqf, IrqReturn
 from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Choice, Key, ListOf
+from pseudokern.drivers.keys import Choice, Key, ListOf
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.irq.desc import IrqDesc
 
 SERVICES = {"pme": "PCIe PME", "aer": "aerdrv", "hp": "pciehp"}

@@ -19,7 +19,6 @@ from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice
 from pseudokern.drivers.keys import (
     MOST_IRQS,
-    PCI_KEYS,
     Choice,
     CpuList,
     Flag,
@@ -30,6 +29,7 @@ from pseudokern.drivers.keys import (
     TableOf,
     Text,
 )
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msix import MAX_ENTRIES

@@ -6,8 +6,9 @@ Follows drivers/net/ethernet/realtek/8139cp.c.
 from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
-from pseudokern.drivers.keys import PCI_KEYS, Key, Rate
+from pseudokern.drivers.keys import Key, Rate
 from pseudokern.drivers.net_device import NetDevice, Received
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.kernel.napi import Napi
 
 RING = 64  # CP_RX_RING_SIZE

@@ -7,7 +7,8 @@ from typing import ClassVar, NamedTuple
 
 from pseudokern.drivers.device import PciDevice
 from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Choice, Key, Rate
+from pseudokern.drivers.keys import Choice, Key, Rate
+from pseudokern.drivers.pci_keys import PCI_KEYS
 
 
 class _Kind(NamedTuple):

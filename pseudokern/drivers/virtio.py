@@ -12,7 +12,8 @@ from typing import ClassVar, NamedTuple
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Choice, Integer, Key, Rate
+from pseudokern.drivers.keys import Choice, Integer, Key, Rate
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
 from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of

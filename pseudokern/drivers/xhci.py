@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxDevice
-from pseudokern.drivers.keys import PCI_KEYS, Integer, Key, Rate
+from pseudokern.drivers.keys import Integer, Key, Rate
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
 from pseudokern.x86.msi_chip import message_of
 

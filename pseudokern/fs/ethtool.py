@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
+from pseudokern.drivers.nic_features import features
+from pseudokern.drivers.nic_stats import stats
 from pseudokern.machine.machine import Machine
 
 ON_OFF = {"on": 1, "off": 0}
@@ -53,8 +55,8 @@ def store_coalesce(_machine: Machine, data: bytes, device: NetDevice) -> None:
 
 def show_stats(machine: Machine, device: NetDevice) -> bytes:
     machine.pc.fold_counts()
-    stats = _nic(device).ethtool.stats()
-    return "".join(f"{name}: {value}\n" for name, value in stats.items()).encode()
+    counts = stats(_nic(device))
+    return "".join(f"{name}: {value}\n" for name, value in counts.items()).encode()
 
 
 def show_rxfh(_machine: Machine, device: NetDevice) -> bytes:
@@ -71,7 +73,7 @@ def store_rxfh(_machine: Machine, data: bytes, device: NetDevice) -> None:
 
 
 def show_features(_machine: Machine, device: NetDevice) -> bytes:
-    return _lines(_nic(device).ethtool.features())
+    return _lines(features(_nic(device)))
 
 
 _SHOWS = {

@@ -10,8 +10,9 @@ from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
 from pseudokern.drivers.application import APPLICATION_KEYS, IO_KEYS, SERVER_KEYS
 from pseudokern.drivers.io_load import IO_LOAD_KEYS
-from pseudokern.drivers.keys import PCI_KEYS, Key
+from pseudokern.drivers.keys import Key
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
 from pseudokern.machine.affinities import AFFINITY_KEYS
 from pseudokern.machine.caches import CACHE_KEYS

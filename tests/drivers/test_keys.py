@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pseudokern.drivers.keys import (
-    PCI_KEYS,
     Bdf,
     Choice,
     CpuList,
@@ -26,6 +25,7 @@ from pseudokern.drivers.keys import (
     Size,
     Text,
 )
+from pseudokern.drivers.pci_keys import PCI_KEYS
 
 LIMITS = Limits(cpus=8, nodes=2, gsis=24)
 KINDS = [

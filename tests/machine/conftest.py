@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from pseudokern.drivers.keys import (
-    PCI_KEYS,
     Choice,
     CpuList,
     Duration,
@@ -18,6 +17,7 @@ from pseudokern.drivers.keys import (
     OneOrEach,
     Rate,
 )
+from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.machine.description import load
 from pseudokern.machine.problems import DescriptionErrors
 
