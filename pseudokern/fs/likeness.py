@@ -17,7 +17,7 @@ from pseudokern.kernel.cpumask import CpuMask
 from pseudokern.machine.description import Description, load
 from pseudokern.machine.machine import Machine
 from pseudokern.machine.snapshot import Learned, Snapshot, read_mask
-from pseudokern.machine.snapshot_devices import message_place
+from pseudokern.machine.snapshot_functions import message_place
 from pseudokern.machine.snapshot_rows import Row, read_interrupts
 
 MOST_TRIES = 5

@@ -1,6 +1,6 @@
 """Read the boot parameters that decide how interrupts are handled.
 
-Follows lib/cmdline.c: next_arg(), get_option(), kernel/sched/isolation.c, and the early_param()
+Follows lib/cmdline.c: next_arg(), kernel/sched/isolation.c, and the early_param()
 and __setup() functions named below.
 
 Nothing here fails: a kernel boots with whatever it is given, and says in its log what it could
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpulist_parse, first_cpu
 from pseudokern.kernel.printk import Devkmsg, Level
+from pseudokern.machine.option_numbers import get_option, memparse
 from pseudokern.machine.topology import Topology
 
 BOOT_CPU: CpuMask = 1
@@ -47,7 +48,6 @@ _PCI_OPTIONS = frozenset(
 )
 _WITH_CPU_LISTS = ("irqaffinity", "isolcpus", "nohz_full")
 _WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
-_INTEGER = re.compile(r"(-?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([0-9]+))", re.ASCII)
 
 
 class Complaint(NamedTuple):
@@ -197,7 +197,7 @@ def _read_early(parameters: BootParameters, name: str, value: str | None) -> Boo
         return parameters._replace(**_FLAGS[plain])
     match plain:
         case "maxcpus":
-            count = _get_option(value)
+            count = get_option(value)
             if count == 0:
                 return parameters._replace(**_FLAGS["nosmp"])
             return parameters._replace(maxcpus=count if count and count > 0 else None)
@@ -262,11 +262,11 @@ def _read_failure(parameters: BootParameters, name: str, value: str) -> BootPara
     """What to do when the kernel fails, and how to find out that it has."""
     match name:
         case "panic":
-            return parameters._replace(panic_timeout_s=_get_option(value) or 0)
+            return parameters._replace(panic_timeout_s=get_option(value) or 0)
         case "oops":
             return parameters._replace(panic_on_oops=parameters.panic_on_oops or value == "panic")
         case "watchdog_thresh":
-            return parameters._replace(watchdog_thresh_s=_get_option(value) or 0)
+            return parameters._replace(watchdog_thresh_s=get_option(value) or 0)
     # nmi_watchdog=panic, nopanic, 0, 1, with commas; hardlockup_panic_setup()
     for word in value.split(","):
         if word[:5] in ("panic", "nopan"):
@@ -280,9 +280,9 @@ def _read_log(parameters: BootParameters, name: str, value: str | None) -> BootP
     """How much the kernel log holds, and who sees what of it."""
     match name:
         case "log_buf_len":
-            return parameters._replace(log_buf_len=_memparse(value))
+            return parameters._replace(log_buf_len=memparse(value))
         case "loglevel":
-            level = _get_option(value)
+            level = get_option(value)
             if level is None:
                 return _complain(parameters, "Malformed early option 'loglevel'", early=True)
             return parameters._replace(console_loglevel=level)
@@ -379,27 +379,6 @@ def _complain(
     return parameters._replace(complaints=(*parameters.complaints, complaint))
 
 
-def _get_option(value: str | None) -> int | None:
-    """A number in any of C's bases, None if there is no text, and 0 for text that is no number."""
-    if not value:
-        return None
-    match = _INTEGER.match(value[:20])
-    if match is None:
-        return 0
-    sign, hexadecimal, octal, decimal = match.groups()
-    if hexadecimal:
-        number = int(hexadecimal, 16)
-    else:
-        number = int(octal, 8) if octal else int(decimal)
-    return -number if sign else number
-
-
-def _memparse(value: str | None) -> int:
-    """A number with K, M or G behind it; memparse()."""
-    size = max(_get_option(value) or 0, 0)
-    return size << {"K": 10, "M": 20, "G": 30}.get((value or "")[-1:].upper(), 0)
-
-
 def _positive(value: str | None, otherwise: int | None) -> int | None:
-    number = _get_option(value)
+    number = get_option(value)
     return number if number is not None and number > 0 else otherwise

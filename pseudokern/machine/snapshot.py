@@ -21,16 +21,13 @@ from pseudokern.kernel.cpumask import (
 from pseudokern.machine.description import ROW_LABELS
 from pseudokern.machine.snapshot_board import Board, cpu_table, read_board
 from pseudokern.machine.snapshot_caches import cache_table
-from pseudokern.machine.snapshot_devices import (
-    FAULTS_OF_UNIT,
-    REMAPPED,
-    Recorded,
-    message_place,
-    read_devices,
-)
+from pseudokern.machine.snapshot_devices import read_devices
 from pseudokern.machine.snapshot_files import Recording
+from pseudokern.machine.snapshot_functions import REMAPPED, Recorded, message_place
+from pseudokern.machine.snapshot_lines import FAULTS_OF_UNIT
 from pseudokern.machine.snapshot_memory import memory_table
 from pseudokern.machine.snapshot_rows import Interrupts, Row, printable, read_interrupts
+from pseudokern.machine.snapshot_times import elapsed_between_s, uptime_s, user_share
 from pseudokern.machine.snapshot_toml import comment, toml_table
 from pseudokern.machine.topology import ORDERS
 
@@ -38,8 +35,6 @@ _NO_FAULTS = "intel_iommu=off"  # which remaps still, and requests no interrupt 
 PINS = 24
 WIRED = ("IO-APIC", "IR-IO-APIC", "XT-PIC")
 ROWS_OF_A_PC = [label for label in ROW_LABELS if label not in ("HYP", "HRE", "HVS", "PMN")]
-USER_HZ = 100
-CPU_TIMES = 8  # user nice system idle iowait irq softirq steal; guest times are in user's
 FASTEST_HZ = 9_000_000.0
 
 
@@ -94,7 +89,7 @@ class Snapshot:
         self.kernel = self._kernel()
         self._again = again
         self._rates_hz = self._rates(again, interval_s)
-        self._user = _user_share(recording, again)
+        self._user = user_share(recording, again)
 
     @property
     def cpus(self) -> int:
@@ -315,7 +310,7 @@ class Snapshot:
         totals = {irq: row.total for irq, row in self.interrupts.rows.items()}
         if again is not None:
             later = read_interrupts(again.files.get("proc/interrupts", "")).rows
-            elapsed_s = interval_s or _elapsed_s(self.recording, again)
+            elapsed_s = interval_s or elapsed_between_s(self.recording, again)
             if elapsed_s is None:
                 raise SnapshotError(
                     "the two recordings do not say how much time lies between them; "
@@ -327,7 +322,7 @@ class Snapshot:
                 if irq in later
             }
         else:
-            elapsed_s = _uptime_s(self.recording)
+            elapsed_s = uptime_s(self.recording)
             if elapsed_s is None:
                 self.assumed.append("rates: none; two recordings would tell them (--again)")
                 return {}
@@ -384,37 +379,6 @@ def _looks_managed(row: Row) -> bool:
 
 def _first_message(rows: Mapping[int, Row]) -> int:
     return min((irq for irq, row in rows.items() if "MSI" in row.chip), default=1 << 30)
-
-
-def _elapsed_s(first: Recording, second: Recording) -> float | None:
-    before, after = _uptime_s(first), _uptime_s(second)
-    if before is None or after is None or after <= before:
-        return None
-    return after - before
-
-
-def _uptime_s(recording: Recording) -> float | None:
-    """Since boot: as /proc/uptime says, else as all times of a CPU in /proc/stat add up."""
-    uptime = re.match(r"([0-9]{1,12}\.?[0-9]{0,9})\b", recording.get("proc/uptime"))
-    if uptime and float(uptime[1]) > 0:
-        return float(uptime[1])
-    ticks = max((sum(times) for times in _cpu_times(recording)), default=0)
-    return ticks / USER_HZ if ticks else None
-
-
-def _cpu_times(recording: Recording) -> list[list[int]]:
-    lines = re.findall(r"^cpu[0-9]+((?: [0-9]{1,18}){4,10})$", recording.get("proc/stat"), re.M)
-    return [[int(word) for word in line.split()[:CPU_TIMES]] for line in lines]
-
-
-def _user_share(first: Recording, second: Recording | None) -> float:
-    """What part of its time a CPU runs programs: user, nice and system."""
-    before = [sum(times) for times in zip(*_cpu_times(first), strict=False)]
-    after = [sum(times) for times in zip(*_cpu_times(second), strict=False)] if second else []
-    if after and before and len(after) == len(before):
-        before = [max(0, b - a) for a, b in zip(before, after, strict=True)]
-    total = sum(before)
-    return sum(before[:3]) / total if total else 0.01
 
 
 def _short(text: str) -> str:
