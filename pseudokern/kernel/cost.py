@@ -25,10 +25,10 @@ class CostModel(NamedTuple):
     """
 
     delivery_ns: int = 200
-    entry_ns: int = 350
+    entry_ns: int = 300
     handler_ns: int = 800
     eoi_ns: int = 50
-    exit_ns: int = 200
+    exit_ns: int = 250
     softirq_ns: int = 400
     softirq_item_ns: int = 250
     ipi_ns: int = 500

@@ -21,7 +21,7 @@ def test_machine_of_one_line_gets_plausible_defaults(read):
     assert (machine.ioapics, machine.gsis, machine.pic) == (1, 24, True)
     assert (machine.topology.sockets, machine.topology.cores, machine.topology.threads) == (1, 4, 1)
     assert machine.cpu_model.mhz == 2000.0
-    assert machine.cost.entry_ns == 350
+    assert machine.cost.entry_ns == 300
     assert machine.devices == ()
 
 
