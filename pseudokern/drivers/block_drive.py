@@ -219,7 +219,11 @@ class DriveLoad:
             completions.changed()
 
     def set(self, options: Mapping[str, Any] | None) -> None:
-        """Begin a load, or end it with None. EINVAL: neither depth nor rate, or both."""
+        """Begin a load, or end it with None.
+
+        EINVAL      neither depth nor rate, or both
+        EOPNOTSUPP  it shall be polled, and there is no poll queue
+        """
         if options is None:
             if self.drive is not None:
                 self.drive.load.stop()
@@ -229,6 +233,8 @@ class DriveLoad:
         if not 1 <= options["size"] <= 1024:
             raise OSError(errno.EINVAL, f"load of {self._device.name}: size is 1 KB to 1 MB")
         drive = self.get()
+        if options["polled"]:
+            drive.disk.check_can_poll(self._device.name)
         drive.load.begin(drive.disk, options)
 
     def show(self) -> str:

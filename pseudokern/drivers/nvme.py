@@ -1,7 +1,7 @@
 """Be an NVMe drive: an admin queue, and I/O queues whose interrupts the kernel spreads and keeps.
 
 Follows drivers/nvme/host/pci.c: one vector for the admin queue, then managed ones, one for each
-queue. Of its I/O queues the last nvme.poll_queues=N have none.
+queue. Of its I/O queues the last nvme.poll_queues=N have none: programs look there themselves.
 
 A completion of the key `rate` has no request, and raises BLOCK. What a load makes it do is in
 block_drive.py.
@@ -48,6 +48,10 @@ class Nvme(LoadedDrive):
         "read_time": Key(Duration(), default="80 us", doc="mean time of a read, under [[load]]"),
         "write_time": Key(Duration(), default="20 us", doc="of a write, which goes to a cache"),
         "channels": Key(Integer(1, 4096), default=128, doc="commands that it serves at a time"),
+        "poll_queues": Key(
+            Integer(0, MAX_QUEUES), default=0,
+            doc="the last so many queues have no interrupt; nvme.poll_queues=N says so for all",
+        ),
     }  # fmt: skip
     IDENTITY: ClassVar = (0x144D, 0xA808, 0x010802)
     DRIVER: ClassVar = "nvme"
@@ -69,7 +73,7 @@ class Nvme(LoadedDrive):
     def poll_queues(self) -> int:
         """How many of the I/O queues have no interrupt: all but one at most."""
         queues: int = self.options["queues"]
-        return min(self.pc.nvme_poll_queues, queues - 1)
+        return min(self.options["poll_queues"] or self.pc.nvme_poll_queues, queues - 1)
 
     @property
     def coalescing(self) -> "Features":

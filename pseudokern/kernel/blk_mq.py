@@ -10,6 +10,7 @@ A drive with one queue ends all its requests in BLOCK.
 Not modelled: I/O schedulers, merges, splits, flushes.
 """
 
+import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -155,6 +156,12 @@ class Disk:
     def can_poll(self) -> bool:
         """QUEUE_FLAG_POLL: some of its queues have no interrupt."""
         return any(queue.is_polled for queue in self.queues)
+
+    def check_can_poll(self, name: str) -> None:
+        """What submit_bio() says to REQ_POLLED. EOPNOTSUPP: every queue has an interrupt."""
+        if not self.can_poll:
+            why = "has no poll queues; boot with nvme.poll_queues=N"
+            raise OSError(errno.EOPNOTSUPP, f"{name} {why}")
 
     @property
     def waiting(self) -> int:

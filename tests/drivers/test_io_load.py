@@ -160,10 +160,22 @@ def test_poll_queue_has_no_vector_and_its_user_burns_cpu_time(pc):
     assert pc.kernel.cpus[0].system_ns == 0
 
 
-def test_polled_load_on_a_drive_without_poll_queues_is_interrupted(pc, nvme):
-    begin(nvme, "depth=2 cpus=1 polled=true")
-    run_for(pc, 10 * MS)
-    assert interrupts(pc, "nvme0q2") > 100
+def test_polled_load_is_refused_without_poll_queues_and_the_old_one_goes_on(pc, nvme):
+    begin(nvme, "depth=4")
+    before = nvme.show_load()
+    with pytest.raises(OSError, match=r"no poll queues; boot with nvme\.poll_queues") as error:
+        begin(nvme, "depth=2 cpus=1 polled=true")
+    assert error.value.errno == errno.EOPNOTSUPP
+    assert nvme.show_load() == before
+
+
+def test_poll_queues_of_one_drive_leave_the_interrupts_of_another(pc):
+    polled = plugged(pc, Nvme, "nvme0", queues=4, poll_queues=2)
+    other = plugged(pc, Nvme, "nvme1", queues=4, bdf="00:03.0")
+    assert [polled.poll_queues, other.poll_queues] == [2, 0]
+    names = {action.name for desc in pc.irqs for action in desc.actions}
+    assert "nvme0q3" not in names
+    assert "nvme1q3" in names
 
 
 def test_removed_drive_loses_what_is_in_flight_by_name(pc, nvme):
@@ -228,7 +240,8 @@ def test_senseless_load_is_refused_and_the_old_one_goes_on(pc, nvme, text, why):
     assert nvme.show_load() == before
 
 
-def test_load_is_shown_as_it_can_be_written(pc, nvme):
+def test_load_is_shown_as_it_can_be_written(pc):
+    nvme = plugged(pc, Nvme, "nvme0", queues=4, poll_queues=1)
     for text in ("depth=4 read=70% size=8KB cpus=0-1 until=5000000ns", "rate=1000/s polled=true"):
         begin(nvme, text)
         shown = nvme.show_load()
@@ -267,7 +280,8 @@ def test_every_io_is_completed_in_flight_or_lost_by_name(
     device = plugged(pc, driver, "dev0", **({"queues": queues} if driver is Nvme else {}))
     ended = [0]
     for what, number in [("depth", 4), *steps]:
-        polled = "true" if number % 2 else "false"
+        can_poll = device.io.get().disk.can_poll
+        polled = "true" if number % 2 and can_poll else "false"
         match what:
             case "depth":
                 begin(device, f"depth={number} read=60% polled={polled}")
