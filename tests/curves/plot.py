@@ -9,7 +9,7 @@ import matplotlib as mpl
 mpl.use("svg")  # before pyplot looks for a display
 from matplotlib import pyplot as plt
 
-from tests.curves.reception import KINDS, Seen, reception
+from tests.curves.reception import KINDS, program_share, reception, waits
 from tests.drivers.test_nvme_coalescing import measure
 
 FOLDER = Path(__file__).parents[2] / "docs/plots"
@@ -21,22 +21,45 @@ def main() -> None:
     mpl.rcParams.update({"svg.hashsalt": "pseudokern", "font.size": 9, "axes.grid": True,
                          "grid.alpha": 0.3, "svg.fonttype": "none"})  # fmt: skip
     FOLDER.mkdir(exist_ok=True)
-    _reception("goodput", "frames delivered a second", lambda seen: seen.delivered_hz)
-    _reception("interrupts", "interrupts a second", lambda seen: seen.interrupts_hz)
-    _reception("busy", "% of the CPU that reception takes", lambda seen: 100 * seen.busy)
+    _reception("goodput", "frames delivered a second", lambda *at: reception(*at).delivered_hz)
+    _reception("interrupts", "interrupts a second", lambda *at: reception(*at).interrupts_hz)
+    _reception("busy", "% of the CPU that reception takes", lambda *at: 100 * reception(*at).busy)
+    _reception(
+        "program",
+        "% of the CPU that a program gets",
+        lambda *at: 100 * program_share(*at),
+        KINDS[:3],
+    )
+    _latency()
     _nvme()
 
 
-def _reception(name: str, what: str, value: Callable[[Seen], float]) -> None:
+def _reception(
+    name: str, what: str, value: Callable[[str, int], float], kinds: Sequence[str] = KINDS
+) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    for kind in KINDS:
-        values = [value(reception(kind, offered_hz)) for offered_hz in OFFERED_HZ]
+    for kind in kinds:
+        values = [value(kind, offered_hz) for offered_hz in OFFERED_HZ]
         axes.plot(OFFERED_HZ, values, marker=".", label=kind)
     axes.set(xscale="log", xlabel="frames offered a second", ylabel=what)
     if name == "goodput":
         axes.set(yscale="log", ylim=(10_000, 10_000_000))
     axes.legend()
     _save(figure, name)
+
+
+def _latency() -> None:
+    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    for number, (us, frames) in enumerate(((0, 1), (50, 50), (50, 256))):
+        seen = [waits(us, frames, offered_hz) for offered_hz in OFFERED_HZ]
+        label, color = f"rx-usecs {us} rx-frames {frames}", f"C{number}"
+        axes.plot(OFFERED_HZ, [at.p50_ns / 1e3 for at in seen], marker=".", color=color,
+                  label=label)  # fmt: skip
+        axes.plot(OFFERED_HZ, [at.p99_ns / 1e3 for at in seen], ls=":", color=color)
+    axes.set(xscale="log", yscale="log", xlabel="frames offered a second")
+    axes.set(ylabel="us from wire to poll; dotted: p99")
+    axes.legend()
+    _save(figure, "latency")
 
 
 def _nvme() -> None:
