@@ -9,7 +9,7 @@ device = "eth0"
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Name, Share, Size
+from pseudokern.drivers.keys import Choice, CpuList, Duration, Flag, Integer, Key, Name, Share, Size
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import SchedTask
@@ -41,6 +41,7 @@ IO_KEYS: Mapping[str, Key] = {
     "submit": Key(Duration(), default="2 us", doc="CPU time of the system call for an I/O"),
     "read": Key(Share(), default="100%", doc="part of the I/Os that read; the others write"),
     "size": Key(Size(), default="4 KB", doc="of each I/O"),
+    "iopoll": Key(Flag(), default=False, doc="look for the end instead of sleeping: poll queues"),
 }
 
 

@@ -34,10 +34,11 @@ class Request:
     cpu         where it was submitted, which is where it should end
     asked_ns    when the program wanted it; started_ns: when it got a tag
     on_end      called with the request and the time at which it ended
+    on_posted   called when a program that polls can find it; without, it is found at once
     """
 
-    __slots__ = ("asked_ns", "cpu", "disk", "is_polled", "is_write", "on_end", "queue", "size_kb",
-                 "started_ns")  # fmt: skip
+    __slots__ = ("asked_ns", "cpu", "disk", "is_polled", "is_write", "on_end", "on_posted",
+                 "queue", "size_kb", "started_ns")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Request:
         self.asked_ns = asked_ns
         self.started_ns = asked_ns
         self.on_end = on_end
+        self.on_posted: Callable[[], None] | None = None
         self.disk: Disk
         self.queue: HardwareQueue
 
@@ -80,6 +82,10 @@ class Drive(Protocol):
 
     def queue_rq(self, request: Request) -> None:
         """Begin a request."""
+        ...
+
+    def poll(self, queue: HardwareQueue) -> int:
+        """End what can be found in a queue; how many there were."""
         ...
 
     def drain(self, queue: HardwareQueue) -> None:
@@ -203,6 +209,10 @@ class Disk:
         self.statistics.end(request, at_ns)
         self._release(request.queue)
         request.on_end(request, at_ns)
+
+    def poll(self, queue: HardwareQueue) -> int:
+        """Look once for what has ended in a queue without interrupt; blk_mq_poll()."""
+        return self._drive.poll(queue)
 
     def set_nr_requests(self, number: int) -> None:
         """Let each queue have so many tags; blk_mq_update_nr_requests()."""

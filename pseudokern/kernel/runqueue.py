@@ -94,11 +94,19 @@ class RunQueue:
             self._needs_resched = True
             self._alarm.set(self._kernel.timeline.now_ns)
 
+    def cut_short(self, task: SchedTask) -> None:
+        """A task of this CPU has its next step now, whatever it wanted to compute before."""
+        self.update()
+        task.system_left_ns = task.user_left_ns = 0
+        if self.current is task:
+            self._alarm.set(self._free_ns)
+
     def take_all(self) -> list[SchedTask]:
         """The CPU goes down: what was runnable here."""
         tasks = [*([] if self.current is None else [self.current]), *self.waiting]
         self.waiting.clear()
         if self.current is not None:
+            self.current.preempted()
             self._begin(None)
         self._alarm.cancel()
         return tasks
@@ -148,6 +156,7 @@ class RunQueue:
         cost_ns = self._kernel.cost.thread_ns
         if before is not None:
             before.involuntary_switches += 1
+            before.preempted()
             self.waiting.append(before)
             cost_ns //= 2
         self._begin(task)

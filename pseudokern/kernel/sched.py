@@ -60,6 +60,10 @@ class Scheduler:
         task.state = "R"
         self._enqueue(task, self._select(task))
 
+    def cut_short(self, task: SchedTask) -> None:
+        """Have a task make its next step as soon as it has the CPU. From any context."""
+        self.queues[task.cpu].cut_short(task)
+
     def update(self) -> None:
         """Bring what everybody has used up to date."""
         for queue in self.queues:

@@ -45,3 +45,6 @@ class SchedTask:
     def step(self) -> None:
         """It has the CPU and has done what it wanted: compute(), or change state to sleep."""
         raise NotImplementedError
+
+    def preempted(self) -> None:
+        """Another task has its turn, or the CPU goes down; this one would have gone on."""
