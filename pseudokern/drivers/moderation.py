@@ -4,7 +4,7 @@ A queue without moderation has its message's trigger; one with it has event() of
 instead, so frames of the former pay nothing. A frame that comes while one waits costs a count.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pseudokern.drivers.dim import Dim
 from pseudokern.drivers.intx import IntxSource
@@ -16,8 +16,8 @@ from pseudokern.irq.desc import IrqDesc
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import Timeline
 
-NS_PER_US = 1000
-NS_PER_S = 1_000_000_000
+NS_PER_US: Final = 1000
+NS_PER_S: Final = 1_000_000_000
 
 
 class Waiting(NamedTuple):
@@ -47,12 +47,12 @@ class Moderation:
     """
 
     __slots__ = ("_alarm", "_delay_ns", "_frames", "_gap_ns", "_is_waiting", "_most_frames",
-                 "_noted", "_open_ns", "_timeline", "adaptive", "desc", "queue",
-                 "trigger", "waiting")  # fmt: skip
+                 "_noted", "_open_ns", "_timeline", "_trigger", "adaptive", "desc", "queue",
+                 "waiting")  # fmt: skip
 
     def __init__(self, timeline: Timeline, queue: RxQueue) -> None:
         self.desc: IrqDesc | None = None
-        self.trigger: Trigger
+        self._trigger: Trigger
         self.adaptive: Dim | AdaptiveItr | None = None
         self.queue = queue
         self._timeline = timeline
@@ -62,6 +62,19 @@ class Moderation:
         self._open_ns = 0  # no interrupt before that
         self._noted = (0, 0)  # packets and bytes at the last interrupt
         self.wait(Waiting())
+
+    @property
+    def trigger(self) -> Trigger:
+        """What interrupts, when the wait is over."""
+        return self._trigger
+
+    @trigger.setter
+    def trigger(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        self.trigger_changed()
+
+    def trigger_changed(self) -> None:
+        """For who has to know."""
 
     def wait(self, waiting: Waiting) -> None:
         """How long to wait from the next frame on."""
@@ -114,7 +127,7 @@ class Moderation:
         self._open_ns = now_ns + self._gap_ns
         if self.adaptive is not None:
             self._adapt(now_ns)
-        self.trigger(now_ns)
+        self._trigger(now_ns)
 
     def _adapt(self, now_ns: int) -> None:
         adaptive = self.adaptive

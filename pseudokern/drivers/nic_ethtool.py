@@ -170,7 +170,7 @@ class NicEthtool:
         if moderation is None:
             kind: type[Moderation] = Moderation
             if is_fed:
-                from pseudokern.drivers.fed_queue import FedModeration as kind
+                from pseudokern.drivers.fed_moderation import FedModeration as kind
             moderation = self._moderations[number, is_fed] = kind(self._nic.kernel.timeline, queue)
         moderation.stop()
         moderation.queue = queue

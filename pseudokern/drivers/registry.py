@@ -20,6 +20,7 @@ _NOT_DRIVERS = {
     "bursts",
     "device",
     "dim",
+    "fed_moderation",
     "fed_queue",
     "intx",
     "io_load",

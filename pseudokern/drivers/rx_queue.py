@@ -72,7 +72,7 @@ class RxQueue(CountedNapi):
         self._trigger = trigger
         gate = getattr(trigger, "__self__", None)
         if isinstance(gate, CountedGate) and gate.napi is self:
-            self.arrive = gate.arrive
+            self.arrive = gate.counted.arrive
         else:
             self.arrive = self.receive
 

@@ -7,13 +7,13 @@ else's next event is made in one call.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from pseudokern.sim.chance import QUANTILES, Chance
 from pseudokern.sim.timeline import SOURCE_BITS, Timeline
 
 NS_PER_S = 1_000_000_000
-LONGEST_RUN = 64
+LONGEST_RUN: Final = 64
 
 
 class Receiver(Protocol):

@@ -3,7 +3,7 @@
 Follows net_rx_action() and napi_poll() in net/core/dev.c.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
@@ -11,7 +11,7 @@ from pseudokern.kernel.softirq import Softirq
 if TYPE_CHECKING:
     from pseudokern.kernel.feed import Feed
 
-NAPI_WEIGHT = 64
+NAPI_WEIGHT: Final = 64
 NETDEV_BUDGET = 300
 NETDEV_BUDGET_JIFFIES = 2
 NS_PER_US = 1000

@@ -37,30 +37,27 @@ class SystemCounts:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, 0)
-
-    apic_timer: int
-    call_function: int
-    deferred_error: int
-    hyperv_stimer0: int
-    hypervisor_callback: int
-    icr_retries: int
-    irq_work: int
-    machine_check_polls: int
-    machine_checks: int
-    nmi: int
-    performance: int
-    posted: int
-    posted_msi: int
-    posted_nested: int
-    posted_wakeup: int
-    reenlightenment: int
-    reschedule: int
-    spurious: int
-    thermal: int
-    threshold: int
-    tlb: int
+        self.apic_timer = 0
+        self.call_function = 0
+        self.deferred_error = 0
+        self.hyperv_stimer0 = 0
+        self.hypervisor_callback = 0
+        self.icr_retries = 0
+        self.irq_work = 0
+        self.machine_check_polls = 0
+        self.machine_checks = 0
+        self.nmi = 0
+        self.performance = 0
+        self.posted = 0
+        self.posted_msi = 0
+        self.posted_nested = 0
+        self.posted_wakeup = 0
+        self.reenlightenment = 0
+        self.reschedule = 0
+        self.spurious = 0
+        self.thermal = 0
+        self.threshold = 0
+        self.tlb = 0
 
 
 class PerCpu:
