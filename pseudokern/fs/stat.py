@@ -66,7 +66,15 @@ def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
         ran_ns = max(0, idle_ns - this.idle_ns)
         idle_ns, user_ns = idle_ns - ran_ns, user_ns + ran_ns
     idle_ns -= iowait_ns
-    times = [user_ns, 0, this.system_ns, idle_ns, iowait_ns, irq.hardirq_ns, irq.softirq_ns]
+    times = [
+        user_ns - this.nice_ns,
+        this.nice_ns,
+        this.system_ns,
+        idle_ns,
+        iowait_ns,
+        irq.hardirq_ns,
+        irq.softirq_ns,
+    ]
     return [*times, 0, 0, 0]
 
 

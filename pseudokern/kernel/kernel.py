@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pseudokern.kernel.sched import Scheduler
 
 NS_PER_S = 1_000_000_000
+RR_TIMESLICE_MS = 100
 
 
 class Hog:
@@ -73,6 +74,7 @@ class Kernel:
     lockdep     no lock has been used against the rules yet; afterwards nobody looks
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     sched       shares CPUs between programs; None if there are no applications
+    rt_period_us, rt_runtime_us, rr_timeslice_ms  sysctls: rt_limit.py; the turn of a SCHED_RR task
     hogs        the threads that compute without sleeping, by CPU
     napi_ids    how many queues have got a number
     fold_irq_time  brings what interrupts took of a CPU up to date; when its last handler ends
@@ -131,6 +133,9 @@ class Kernel:
         self.stuck_at: dict[CpuId, list[str]] = {}
         self.hogs: dict[CpuId, Hog] = {}
         self.sched: Scheduler | None = None
+        self.rt_period_us = 1_000_000
+        self.rt_runtime_us = 950_000
+        self.rr_timeslice_ms = RR_TIMESLICE_MS
         self.fold_irq_time: Callable[[PerCpu], int] = lambda _this: 0
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None

@@ -34,7 +34,7 @@ class KsoftirqdTask(SchedTask):
         softirqs.thread_runs.add(this.cpu)
         took_ns = this.softirq_end_ns - now_ns
         self.stime_ns += took_ns
-        self.vruntime_ns += took_ns
+        self.vruntime += took_ns * self.per_ns
         self.compute(system_ns=1)
 
 

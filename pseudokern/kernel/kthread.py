@@ -31,6 +31,9 @@ class Policy(IntEnum):
 
     OTHER = 0
     FIFO = 1
+    RR = 2
+    BATCH = 3
+    IDLE = 5
 
 
 class Sleep:

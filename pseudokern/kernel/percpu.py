@@ -65,6 +65,7 @@ class PerCpu:
 
     softirq_end_ns   until when the softirqs that run or ran last occupy the CPU
     hardirq_ns, softirq_ns, user_ns, system_ns   time spent so far in each kind of work
+    nice_ns          part of user_ns: of programs of a nice value above 0
     current          the task that runs; None is the idle task
     preempt_count    what is counted explicitly; context.preempt_count() adds the contexts
     irqs_disabled    local_irq_disable() was called outside of hard interrupts
@@ -85,6 +86,7 @@ class PerCpu:
         "idle_ns",
         "irqs_disabled",
         "irqs_enabled_in",
+        "nice_ns",
         "offline_ns",
         "offline_since_ns",
         "poll_list",
@@ -118,6 +120,7 @@ class PerCpu:
         self.hardirq_ns = 0
         self.softirq_ns = 0
         self.user_ns = 0
+        self.nice_ns = 0
         self.system_ns = 0
         self.offline_ns = 0
         self.offline_since_ns = 0

@@ -1,19 +1,21 @@
 """Share the CPUs between the programs: where a task wakes, and who pulls it away from there.
 
-Follows select_idle_sibling(), wake_affine() and newidle_balance() of kernel/sched/fair.c. What one
-CPU does with its tasks is in runqueue.py.
+Follows select_idle_sibling(), wake_affine() and newidle_balance() of kernel/sched/fair.c, and
+select_task_rq_rt(), push_rt_task() and pull_rt_task() of kernel/sched/rt.c. What one CPU does with
+its tasks is in runqueue.py.
 
 Machines without applications have no scheduler: see drivers/programs.py for what keeps theirs busy.
-Not modelled: other policies, nice, balancing by the tick (a CPU that becomes idle does pull).
+Not modelled: SCHED_DEADLINE, balancing by the tick (a CPU that becomes idle does pull).
 """
 
 from collections.abc import Callable
 
 from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of, first_cpu
 from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.runqueue import RunQueue
-from pseudokern.kernel.sched_task import SchedTask
+from pseudokern.kernel.sched_task import REAL_TIME, SchedTask
 
 BASE_SLICE_NS = 750_000  # sysctl_sched_base_slice, before it is scaled by the CPUs
 MOST_SCALING_CPUS = 8
@@ -41,6 +43,7 @@ class Scheduler:
         self.queues = [RunQueue(self, this) for this in kernel.cpus]
         self._send_reschedule = send_reschedule
         self._neighbours: dict[CpuId, list[CpuId]] = {}
+        self._limits_rt = False
         kernel.on_cpu_change(self._cpu_changed)
 
     def start(self, task: SchedTask) -> None:
@@ -64,6 +67,36 @@ class Scheduler:
         """Have a task make its next step as soon as it has the CPU. From any context."""
         self.queues[task.cpu].cut_short(task)
 
+    def set_scheduler(
+        self, task: SchedTask, policy: Policy, nice: int = 0, rt_priority: int = 0
+    ) -> None:
+        """Schedule a task in another way from now on: chrt, nice. rt_priority: 1 to 99, or 0."""
+        if policy in REAL_TIME:
+            self._limit_rt()
+        if task.state == "R":
+            self.queues[task.cpu].change(task, policy, nice, rt_priority)
+        else:
+            task.take_policy(policy, nice, rt_priority)
+
+    def set_cpus_allowed(self, task: SchedTask, mask: CpuMask) -> None:
+        """Let a task run on these CPUs only from now on: taskset."""
+        task.cpus_allowed = mask
+        if self._allowed(task) >> task.cpu & 1:
+            return
+        if task.state == "R":
+            self.queues[task.cpu].dequeue(task)
+            self._enqueue(task, self._select(task))
+
+    def stop(self, task: SchedTask) -> None:
+        """A task ends where it is; do_exit()."""
+        queue = self.queues[task.cpu]
+        if task.state == "R":
+            queue.dequeue(task)
+        elif task.state == "D":
+            queue.update()
+            queue.blocked -= 1
+        task.state = "X"
+
     def update(self) -> None:
         """Bring what everybody has used up to date."""
         for queue in self.queues:
@@ -83,18 +116,60 @@ class Scheduler:
     def pull(self, idle: RunQueue) -> None:
         """newidle_balance(): a CPU with nothing to do takes a task that waits elsewhere."""
         for cpu in (*self._near(idle.this.cpu), *cpus_of(self.kernel.online)):
-            for task in self.queues[cpu].waiting:
+            for task in self.queues[cpu].fair.waiting:
                 if self._allowed(task) >> idle.this.cpu & 1:
-                    self.queues[cpu].waiting.remove(task)
-                    task.vruntime_ns = 0
+                    self.queues[cpu].fair.take(task)
+                    task.vruntime = 0
                     idle.enqueue(task, self.kernel.timeline.now_ns)
                     return
+
+    def pull_rt(self, queue: RunQueue, priority: int) -> None:
+        """A real-time task of this priority sleeps now: its CPU takes one that waits elsewhere."""
+        here = queue.rt_priority
+        for other in self.queues:
+            if other is queue or not other.rt.count:
+                continue
+            for task in other.rt.waiting:
+                if task.rt_priority > here and self._allowed(task) >> queue.this.cpu & 1:
+                    other.rt.take(task)
+                    queue.enqueue(task, self.kernel.timeline.now_ns)
+                    here = task.rt_priority
+                    break
+            if here >= priority:
+                return
+
+    def push_rt(self, queue: RunQueue) -> None:
+        """The real-time tasks that wait here go where they can run."""
+        for task in queue.rt.waiting:
+            if task.cpus_allowed.bit_count() < 2:
+                continue
+            cpu = self._lowest(task)
+            if self.queues[cpu] is queue or self.queues[cpu].rt_priority >= task.rt_priority:
+                return
+            queue.rt.take(task)
+            self._enqueue(task, cpu)
+
+    def _limit_rt(self) -> None:
+        """There are real-time tasks from now on."""
+        if self._limits_rt:
+            return
+        self._limits_rt = True
+        from pseudokern.kernel.rt_limit import FairServer, RtPeriod, RtThrottle  # few have any
+
+        if not self.kernel.behaviour.throttles_rt:
+            for queue in self.queues:
+                queue.limit = FairServer(queue, self.kernel)
+            return
+        period = RtPeriod(self.kernel)
+        period.throttles = [RtThrottle(queue, period) for queue in self.queues]
+        for throttle in period.throttles:
+            throttle.queue.limit = throttle
 
     def _enqueue(self, task: SchedTask, cpu: CpuId) -> None:
         queue, now_ns = self.queues[cpu], self.kernel.timeline.now_ns
         if cpu != task.cpu:
-            task.vruntime_ns = 0  # how much it has had counts among the tasks of one CPU
-        if cpu != self.kernel.this.cpu and queue.current is None:
+            task.vruntime = 0  # how much it has had counts among the tasks of one CPU
+        if cpu != self.kernel.this.cpu and queue.would_preempt(task):
             self._send_reschedule(cpu)
             now_ns += self.kernel.cost.ipi_ns
         queue.enqueue(task, now_ns)
@@ -105,7 +180,31 @@ class Scheduler:
         allowed = task.cpus_allowed & kernel.online
         return allowed & ~kernel.isolated or allowed or kernel.online
 
+    def _select_rt(self, task: SchedTask, before: CpuId) -> CpuId:
+        """Its last CPU, unless a real-time task runs there that it cannot preempt."""
+        allowed, current = self._allowed(task), self.queues[before].current
+        if not allowed >> before & 1:
+            return self._lowest(task)
+        if current is None or not current.is_rt:
+            return before
+        pinned = current.cpus_allowed.bit_count() < 2
+        if not pinned and current.rt_priority < task.rt_priority:
+            return before
+        cpu = self._lowest(task)
+        return cpu if self.queues[cpu].rt_priority < task.rt_priority else before
+
+    def _lowest(self, task: SchedTask) -> CpuId:
+        """Where a real-time task would do best: find_lowest_rq()."""
+        allowed, before = self._allowed(task), CpuId(task.cpu)
+        level = min(self.queues[cpu].rt_priority for cpu in cpus_of(allowed))
+        near = (before, self.kernel.this.cpu, *self._near(before), *cpus_of(allowed))
+        return next(
+            cpu for cpu in near if allowed >> cpu & 1 and self.queues[cpu].rt_priority == level
+        )
+
     def _select(self, task: SchedTask) -> CpuId:
+        if task.is_rt:
+            return self._select_rt(task, CpuId(task.cpu))
         allowed, here, before = self._allowed(task), self.kernel.this.cpu, CpuId(task.cpu)
         if not allowed >> here & 1:
             here = before if allowed >> before & 1 else first_cpu(allowed)
@@ -122,7 +221,7 @@ class Scheduler:
         return next((cpu for cpu in near if allowed >> cpu & 1 and self._is_idle(cpu)), target)
 
     def _is_idle(self, cpu: CpuId) -> bool:
-        return self.kernel.is_online(cpu) and not self.queues[cpu].running
+        return self.kernel.is_online(cpu) and self.queues[cpu].is_idle
 
     def _near(self, cpu: CpuId) -> list[CpuId]:
         """The CPUs that share its last cache, from itself on upwards and around."""

@@ -70,7 +70,7 @@ class Ticks:
                 return True
             if nohz_full >> cpu & 1:
                 sched = self._kernel.sched
-                return sched is not None and sched.queues[cpu].running > 1
+                return sched is not None and sched.queues[cpu].needs_tick
         return not self._kernel.cpus[cpu].is_idle
 
     def _reprogram(self, cpu: CpuId) -> None:
