@@ -9,14 +9,35 @@ device = "eth0"
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pseudokern.drivers.keys import Choice, CpuList, Duration, Flag, Integer, Key, Name, Share, Size
+from pseudokern.drivers.keys import (
+    Choice,
+    CpuList,
+    Duration,
+    Flag,
+    Integer,
+    Key,
+    Name,
+    Problem,
+    Share,
+    Size,
+    quoted,
+)
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
+from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.sched import Scheduler
-from pseudokern.kernel.sched_task import SchedTask
+from pseudokern.kernel.sched_task import LEAST_NICE, MOST_NICE, REAL_TIME, SchedTask
 from pseudokern.sim.histogram import Histogram
 from pseudokern.x86.pc import Pc
 
 MOST_THREADS = 1024
+MOST_PRIORITY = 99
+POLICIES = {
+    "other": Policy.OTHER,
+    "batch": Policy.BATCH,
+    "idle": Policy.IDLE,
+    "fifo": Policy.FIFO,
+    "rr": Policy.RR,
+}
 
 APPLICATION_KEYS: Mapping[str, Key] = {
     "name": Key(Name(), required=True),
@@ -27,6 +48,9 @@ APPLICATION_KEYS: Mapping[str, Key] = {
     "pinned": Key(
         Choice("no", "each"), default="no", doc="each: the first to the first of cpus, and so on"
     ),
+    "nice": Key(Integer(LEAST_NICE, MOST_NICE), default=0),
+    "policy": Key(Choice(*POLICIES), default="other", doc="SCHED_OTHER and so on"),
+    "priority": Key(Integer(0, MOST_PRIORITY), default=0, doc="of fifo and rr: 1 to 99"),
     "work": Key(Duration(), default="2 us", doc="CPU time for a packet or an I/O, of the program"),
 }
 SERVER_KEYS: Mapping[str, Key] = {
@@ -43,6 +67,15 @@ IO_KEYS: Mapping[str, Key] = {
     "size": Key(Size(), default="4 KB", doc="of each I/O"),
     "iopoll": Key(Flag(), default=False, doc="look for the end instead of sleeping: poll queues"),
 }
+
+
+def policy_problem(options: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with its priority, for its policy."""
+    policy, priority = options["policy"], options["priority"]
+    if (POLICIES[policy] in REAL_TIME) == (priority > 0):
+        return None
+    hint = "leave it out" if priority else f"choose one from 1 to {MOST_PRIORITY}"
+    return Problem(f"is {priority}, but policy is {quoted(policy)}", hint)
 
 
 class Application:
@@ -65,7 +98,10 @@ class Application:
         return 1 << listed[number % len(listed)]
 
     def start(self) -> None:
+        options = self.options
+        policy = POLICIES[options["policy"]]
         for task in self.tasks:
+            self._sched.set_scheduler(task, policy, options["nice"], options["priority"])
             self._sched.start(task)
 
     def counts(self) -> Mapping[str, int]:

@@ -296,6 +296,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     *_sysctls("sysctl_kernel", "panic", "panic_on_oops", "panic_on_warn"),
     *_sysctls("sysctl_kernel", "unknown_nmi_panic", "panic_on_io_nmi"),
     *_sysctls("sysctl_kernel", "panic_on_unrecovered_nmi"),
+    *_sysctls("sysctl_sched", "sched_rt_period_us", "sched_rt_runtime_us", "sched_rr_timeslice_ms"),
     *_sysctls("sysctl_watchdog", "watchdog", "soft_watchdog", "nmi_watchdog"),
     *_sysctls("sysctl_watchdog", "watchdog_thresh", "watchdog_cpumask"),
     *_sysctls("sysctl_watchdog", "softlockup_panic", "hardlockup_panic"),

@@ -56,13 +56,20 @@ def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
     times_ns = (task.utime_ns, task.stime_ns)
     switches = (task.voluntary_switches, task.involuntary_switches)
     comm = task.comm[: TASK_COMM_LEN - 1]
+    parent, flags = (KTHREADD_PID, PF_KTHREAD) if task.is_kernel else (INIT_PID, 0)
     if task.is_kernel:
         times_ns = (0, sum(times_ns))
-        policy = int(Policy.OTHER)
-        return _Shown(
-            comm, KTHREADD_PID, PF_KTHREAD, times_ns, 0, DEFAULT_PRIORITY, 0, policy, switches
-        )
-    return _Shown(comm, INIT_PID, 0, times_ns, 0, DEFAULT_PRIORITY, 0, int(Policy.OTHER), switches)
+    return _Shown(
+        comm,
+        parent,
+        flags,
+        times_ns,
+        task.nice,
+        _priority(task),
+        task.rt_priority,
+        int(task.policy),
+        switches,
+    )
 
 
 def _is_kernel(task: "KThread | SchedTask") -> bool:
@@ -117,8 +124,8 @@ def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
     return encoded("".join(f"{name}:\t{value}\n" for name, value in lines))
 
 
-def _priority(thread: KThread) -> int:
-    """The kernel's number less 100: below 0 for real-time threads."""
-    if thread.policy is Policy.FIFO:
-        return -1 - thread.rt_priority
-    return DEFAULT_PRIORITY + thread.nice
+def _priority(task: "KThread | SchedTask") -> int:
+    """The kernel's number less 100: below 0 for real-time tasks."""
+    if task.policy in (Policy.FIFO, Policy.RR):
+        return -1 - task.rt_priority
+    return DEFAULT_PRIORITY + task.nice

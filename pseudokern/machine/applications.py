@@ -11,6 +11,7 @@ from pseudokern.drivers.application import (
     IO_KEYS,
     SERVER_KEYS,
     Application,
+    policy_problem,
 )
 from pseudokern.drivers.io_program import IoProgram
 from pseudokern.drivers.keys import Key, Limits, quoted
@@ -56,6 +57,8 @@ def read_applications(
         keys = {**APPLICATION_KEYS, **own}
         source.report_unknown(spot, values, keys if own else {**keys, **SERVER_KEYS, **IO_KEYS})
         options = source.read(spot, values, keys, limits)
+        if {"policy", "priority"} <= options.keys() and (problem := policy_problem(options)):
+            source.report(spot, "priority", f"priority {problem.what}", problem.hint)
         name, device = options.get("name"), options.get("device")
         if any(name == other.get("name") for other in found):
             source.report(spot, "name", f"name is {quoted(name)} again", "give each its own")
