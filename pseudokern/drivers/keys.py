@@ -16,6 +16,7 @@ can be told in one go.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from pseudokern.kernel.cpumask import cpulist_format, cpulist_parse
@@ -52,11 +53,12 @@ class Problems(tuple[Problem, ...]):
 
 
 class Limits(NamedTuple):
-    """What the machine has, for the values that refer to it."""
+    """What the machine has, for the values that refer to it. folder: where relative paths begin."""
 
     cpus: int
     nodes: int
     gsis: int
+    folder: Path = Path()
 
 
 class Kind(Protocol):
@@ -310,6 +312,21 @@ class Gsi(NamedTuple):
                 f"choose {self.minimum}-{limits.gsis - 1}, or give the machine more ioapics",
             )
         return value
+
+
+class XdpFile:
+    """An XDP program, such as "./drop.py:drop_small"; an XdpProgram."""
+
+    def parse(self, value: object, limits: Limits) -> object:
+        from pseudokern.drivers.xdp_program import load_program  # few cards have one
+
+        hint = 'write it like "./drop.py:drop_small"'
+        if not isinstance(value, str):
+            return _mistyped(value, "a file and a function", hint)
+        try:
+            return load_program(value, limits.folder)
+        except OSError as error:
+            return _problem(f'is "{value}": {error.strerror}')
 
 
 class Node:

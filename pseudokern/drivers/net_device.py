@@ -55,6 +55,10 @@ class NetDevice(IntxDevice):
             self.stop()
             self.is_up = False
 
+    def change_mtu(self, mtu: int) -> None:
+        """ndo_change_mtu(). The errno of a driver that cannot have that."""
+        self.mtu = mtu
+
     def release(self) -> None:
         self.is_up = False
         super().release()

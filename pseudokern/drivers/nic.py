@@ -26,6 +26,7 @@ from pseudokern.drivers.keys import (
     ListOf,
     OneOrEach,
     Rate,
+    XdpFile,
 )
 from pseudokern.drivers.net_device import NetDevice, Received
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pseudokern.drivers.net_load import NetLoad
     from pseudokern.drivers.nic_ethtool import NicEthtool
     from pseudokern.drivers.nic_napi import NicNapi
+    from pseudokern.drivers.nic_xdp import NicXdp
     from pseudokern.drivers.rss import Flow
     from pseudokern.kernel.feed import Feed
 
@@ -58,6 +60,7 @@ class Nic(NetDevice):
         "rate": Key(OneOrEach(Rate()), per="queues", default=0, doc="frames a second per queue"),
         "affinity": Key(ListOf(CpuList()), per="queues", default=(), doc="CPUs of each queue"),
         "handler": Key(Duration(), doc="CPU time of the interrupt handler"),
+        "xdp": Key(XdpFile(), doc="function that decides about each frame, FILE.py:FUNCTION"),
     }
 
     queues: list[RxQueue]
@@ -85,6 +88,13 @@ class Nic(NetDevice):
         from pseudokern.drivers.nic_napi import NicNapi
 
         return NicNapi(self)
+
+    @cached_property
+    def xdp(self) -> "NicXdp":
+        """What decides about its frames; few cards have that."""
+        from pseudokern.drivers.nic_xdp import NicXdp
+
+        return NicXdp(self)
 
     @property
     def style(self) -> Style:
@@ -125,6 +135,8 @@ class Nic(NetDevice):
             raise OSError(errno.EINVAL, f"{self.name} needs MSI-X")
         if self.style.keeps_irqs:
             self._request_irqs()
+        if self.options.get("xdp") is not None:
+            self.xdp.attach(self.options["xdp"])
 
     def _alloc_vectors(self) -> None:
         wanted = self.style.vectors(self.name, self.function.bdf, self.channels)
@@ -156,11 +168,25 @@ class Nic(NetDevice):
         if was_up:
             self.open()
 
+    def renew_rings(self) -> None:
+        """Have new rings, and lose what is in the old ones; interrupts stay as they are."""
+        for queue in self.queues:
+            queue.discard()
+        self.ethtool.moderate()
+
+    def change_mtu(self, mtu: int) -> None:
+        if "xdp" in self.__dict__:
+            self.xdp.check_mtu(mtu)
+        super().change_mtu(mtu)
+
     def release(self) -> None:
         super().release()
         if "napi" in self.__dict__:
             self.napi.end()
             del self.napi
+        if "xdp" in self.__dict__:
+            self.xdp.end()
+            del self.xdp
 
     def set_channels(self, count: int) -> None:
         """Use so many queues, each with a vector, requested anew unless the driver keeps them.
@@ -193,9 +219,10 @@ class Nic(NetDevice):
         self._alloc_vectors()
 
     def received(self) -> Received:
+        kept, kept_bytes = self.xdp.not_received(self.rings) if "xdp" in self.__dict__ else (0, 0)
         return Received(
-            sum(queue.packets for queue in self.rings),
-            sum(queue.bytes for queue in self.rings),
+            sum(queue.packets for queue in self.rings) - kept,
+            sum(queue.bytes for queue in self.rings) - kept_bytes,
             sum(queue.dropped for queue in self.rings),
             sum(queue.discarded for queue in self.rings),
             self.style.overflow,
@@ -212,6 +239,8 @@ class Nic(NetDevice):
             self._request_line()
         if "napi" in self.__dict__:
             self.napi.apply()
+        if "xdp" in self.__dict__:
+            self.xdp.apply()
 
     def _request_line(self) -> None:
         cost_ns = self.options["handler"]
@@ -333,6 +362,8 @@ class Nic(NetDevice):
             sums[1] += load.each_hz * load.frame_bytes
         if "napi" in self.__dict__ and (self.napi.rps_cpus or self.napi.receiver):
             self.napi.apply()
+        if "xdp" in self.__dict__:
+            self.xdp.apply()
         self.pc.fold_counts()
         for queue, (rate_hz, bytes_hz) in offered.items():
             frame_bytes = round(bytes_hz / rate_hz) if rate_hz else FRAME_BYTES

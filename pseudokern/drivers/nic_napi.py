@@ -49,12 +49,14 @@ class ThreadedHandler:
         since = kernel.jiffies
         while queue.scheduled:
             work = queue.poll(NAPI_WEIGHT)
-            queue.packets += work
-            kernel.this.rx_packets += work
+            now_ns = kernel.timeline.now_ns
             if work and isinstance(kernel.net_rx, TunedNetRx):
-                end_ns = kernel.timeline.now_ns + cost.softirq_ns + work * cost.softirq_item_ns
-                kernel.net_rx.hand_on(kernel.this, queue, work, end_ns)
-            await Compute(cost.softirq_ns + work * cost.softirq_item_ns)
+                end_ns = kernel.net_rx.take(kernel.this, queue, work, now_ns + cost.softirq_ns)
+            else:
+                queue.packets += work
+                kernel.this.rx_packets += work
+                end_ns = now_ns + cost.softirq_ns + work * cost.softirq_item_ns
+            await Compute(end_ns - now_ns)
             if work < NAPI_WEIGHT and not queue.unpolled:
                 queue.scheduled = False
             elif kernel.jiffies != since:
@@ -113,7 +115,9 @@ class NicNapi:
 
     @staticmethod
     def _receive(server: "Server", queue: "RxQueue") -> Receive:
-        return lambda this, packets, end_ns: server.receive(this, queue, packets, end_ns)
+        return lambda this, packets, end_ns, passed: server.receive(
+            this, queue, packets, end_ns, passed
+        )
 
     def _handler(self, number: int) -> ThreadedHandler | NapiHandler:
         queue = self._nic.queues[number]

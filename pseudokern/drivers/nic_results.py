@@ -20,11 +20,14 @@ def results(nic: "Nic") -> str:
     """Frames by what became of them, which sum up to those that were offered."""
     nic.pc.fold_counts()
     received = nic.received()
+    xdp = nic.xdp.queues if "xdp" in nic.__dict__ else {}
+    taken = {queue: xdp[queue].taken if queue in xdp else 0 for queue in nic.rings}
     lines = [
         f"offered {sum(queue.arrived for queue in nic.rings)}",
-        f"delivered {received.packets}",
+        f"delivered {sum(queue.packets - taken[queue] for queue in nic.rings)}",
         f"dropped_{received.overflow} {received.dropped}",
         f"dropped_with_ring {received.discarded}",
+        *(nic.xdp.results() if xdp else ()),
         f"in_flight {sum(queue.waiting for queue in nic.rings)}",
     ]
     for number, (_, desc) in enumerate(nic.sources):
@@ -32,7 +35,7 @@ def results(nic: "Nic") -> str:
         cpu = first_cpu(desc.effective_affinity) if desc is not None else 0
         lines.append(
             f"rx-{number} cpu {cpu} interrupts {count}"
-            f" delivered {queue.packets} dropped {queue.dropped}"
+            f" delivered {queue.packets - taken[queue]} dropped {queue.dropped}"
         )
         lines += _latency(nic, number)
     if any(queue.feed is not None for queue in nic.queues):

@@ -20,6 +20,8 @@ TOTALS: Mapping[str, Mapping[str, str]] = {
     },
     "mlx5": {
         "rx_packets": "packets", "rx_bytes": "bytes", "tx_packets": "", "tx_bytes": "",
+        "rx_xdp_drop": "xdp_drop", "rx_xdp_redirect": "", "rx_xdp_tx_xmit": "xdp_tx",
+        "rx_xdp_tx_full": "xdp_tx_full", "rx_xdp_tx_err": "",
         "rx_out_of_buffer": "dropped",
     },
     "virtio-net": {},
@@ -31,8 +33,17 @@ PER_QUEUE: Mapping[str, Mapping[str, str]] = {
         "rx_queue_{}_drops": "dropped",
     },
     "ice": {"rx_queue_{}_packets": "packets", "rx_queue_{}_bytes": "bytes"},
-    "mlx5": {"rx{}_packets": "packets", "rx{}_bytes": "bytes"},
+    "mlx5": {
+        "rx{}_packets": "packets", "rx{}_bytes": "bytes", "rx{}_xdp_drop": "xdp_drop",
+        "rx{}_xdp_redirect": "", "rx{}_xdp_tx_xmit": "xdp_tx", "rx{}_xdp_tx_full": "xdp_tx_full",
+    },
     "virtio-net": {
         "rx{}_packets": "packets", "rx{}_bytes": "bytes", "rx{}_drops": "dropped",
+        "rx{}_xdp_packets": "xdp_packets", "rx{}_xdp_tx": "xdp_tx", "rx{}_xdp_redirects": "",
+        "rx{}_xdp_drops": "xdp_drop",
     },
+}  # fmt: skip
+VMXNET3_XDP = {
+    "packets": "xdp_packets", "tx": "xdp_tx", "redirects": "", "drops": "xdp_dropped",
+    "aborted": "xdp_aborted",
 }  # fmt: skip

@@ -41,6 +41,7 @@ _NOT_DRIVERS = {
     "nic_stat_names",
     "nic_stats",
     "nic_styles",
+    "nic_xdp",
     "pci_keys",
     "programs",
     "registry",
@@ -50,6 +51,8 @@ _NOT_DRIVERS = {
     "server",
     "test_lines",
     "traffic",
+    "xdp",
+    "xdp_program",
 }
 
 

@@ -14,6 +14,9 @@ KEY_BYTES = 40
 HASH_BITS = 32
 
 
+IPPROTO_UDP = 17
+
+
 class Flow(NamedTuple):
     """An IPv4 connection, with the addresses as numbers."""
 
@@ -21,6 +24,7 @@ class Flow(NamedTuple):
     destination: int
     source_port: int
     destination_port: int
+    protocol: int = IPPROTO_UDP
 
     @property
     def hashed(self) -> bytes:

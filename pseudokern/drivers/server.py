@@ -24,6 +24,7 @@ from pseudokern.x86.pc import Pc
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic
     from pseudokern.drivers.rx_queue import RxQueue
+    from pseudokern.kernel.napi_tuned import Passed
 
 HASH_BITS = 32
 GOLDEN = 0x9E3779B1  # 2^32 over the golden ratio: hashes of queues whose frames have no flow
@@ -85,19 +86,29 @@ class Server(Application):
         """The flows of a queue, which all have as many packets."""
         self._hashes[queue] = hashes or (number * GOLDEN & (1 << HASH_BITS) - 1,)
 
-    def receive(self, this: PerCpu, queue: "RxQueue", packets: int, end_ns: int) -> None:
-        """A poll that ends at end_ns has taken packets of a queue."""
+    def receive(
+        self,
+        this: PerCpu,
+        queue: "RxQueue",
+        packets: int,
+        end_ns: int,
+        passed: "Passed | None" = None,
+    ) -> None:
+        """A poll that ends at end_ns has taken packets of a queue. passed: what XDP has left."""
         self._delivered += packets
         self.on_the_way += packets
         polled_ns, cpu = self.kernel.timeline.now_ns, this.cpu
         frame_bytes = queue.whole_ring.frame_bytes
         feed = queue.feed
         wire_ns = feed.taken_ns(packets) if feed is not None else []
+        hashes: Sequence[int] | None = None
+        if passed is not None:
+            wire_ns, hashes = list(passed.wire_ns), passed.hashes
 
         def deliver() -> None:
             outer, self.kernel.this = self.kernel.this, self.kernel.cpus[cpu]
             self.on_the_way -= packets
-            for task, count in self._readers(queue, packets, cpu).items():
+            for task, count in self._readers(queue, packets, cpu, hashes).items():
                 if feed is None:
                     task.socket.enqueue(polled_ns, count, cpu, frame_bytes)
                     continue
@@ -126,14 +137,18 @@ class Server(Application):
             "in_softirq": self.on_the_way,
         }
 
-    def _readers(self, queue: "RxQueue", packets: int, cpu: CpuId) -> dict[ServerTask, int]:
+    def _readers(
+        self, queue: "RxQueue", packets: int, cpu: CpuId, known: Sequence[int] | None
+    ) -> dict[ServerTask, int]:
         """Whose socket the next packets of a queue are for."""
         threads = self.threads
         local = self._by_cpu.get(cpu)
         if local is not None or len(threads) == 1:
             return {local or threads[0]: packets}
-        hashes, place = self._hashes[queue], self._next.get(queue, 0)
-        self._next[queue] = (place + packets) % len(hashes)
+        hashes, place = known or self._hashes[queue], 0
+        if known is None:
+            place = self._next.get(queue, 0)
+            self._next[queue] = (place + packets) % len(hashes)
         given: dict[ServerTask, int] = {}
         for number in range(place, place + packets):
             task = threads[hashes[number % len(hashes)] * len(threads) >> HASH_BITS]

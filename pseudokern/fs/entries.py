@@ -210,6 +210,7 @@ COLLECTIONS = {
         _later("application", "application_names"), _later("application", "find_application")
     ),
     "{loaded}": Collection(_later("load", "loaded_names"), _later("load", "find_loaded")),
+    "{card}": Collection(_later("xdp", "card_names"), _later("xdp", "find_card")),
     "{rx queue}": Collection(
         _later("sys_net", "rx_queue_names"), _later("sys_net", "find_rx_queue")
     ),
@@ -558,4 +559,5 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
     Entry(f"{_DEBUG}/vcpu", 0o600, debug.show_vcpu, debug.store_vcpu),
+    Special(f"{_DEBUG}/xdp/{{card}}", 0o600, _later("xdp", "XdpProgramFile")),
 )

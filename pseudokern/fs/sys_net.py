@@ -120,8 +120,8 @@ def show_mtu(_machine: Machine, _root: str, _function: PciFunction, device: NetD
 def store_mtu(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, device: NetDevice
 ) -> None:
-    """EINVAL: that is no number, or one that the interface cannot have."""
-    device.mtu = parse_int(data, f"{device.name}/mtu", MIN_MTU, MAX_MTU)
+    """EINVAL: that is no number, or one that the interface cannot have, or not with XDP."""
+    device.change_mtu(parse_int(data, f"{device.name}/mtu", MIN_MTU, MAX_MTU))
 
 
 def show_type(*_found: object) -> bytes:

@@ -4,7 +4,8 @@ Follows napi_complete_done() and napi_watchdog() of net/core/dev.c. A machine on
 tuned anything does without all this, and so does x86/gate.py: this NET_RX has to be asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from pseudokern.kernel.hrtimer import HrTimer, HrTimers
 from pseudokern.kernel.kernel import Kernel
@@ -13,8 +14,33 @@ from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.rps import Backlog, CallFunction, Steering
 from pseudokern.kernel.softirq import Softirq
 
-# Gets the CPU that has polled, how many packets, and when the poll ends.
-Receive = Callable[[PerCpu, int, int], None]
+
+class Passed(NamedTuple):
+    """What an XDP program has let through of one poll.
+
+    packets  how many go on
+    counted  how many the stack has seen, and softnet_stat counts
+    end_ns   when the poll ends
+    wire_ns  when those that go on have arrived; empty: nobody knows
+    hashes   of their flows
+    """
+
+    packets: int
+    counted: int
+    end_ns: int
+    wire_ns: Sequence[int]
+    hashes: Sequence[int]
+
+
+class Xdp(Protocol):
+    """The program of one queue."""
+
+    def run(self, this: PerCpu, packets: int, now_ns: int) -> Passed:
+        """Decide about the packets of a poll that has begun then."""
+
+
+# Gets the CPU that has polled, how many packets, when the poll ends, and what is known of each.
+Receive = Callable[[PerCpu, int, int, Passed | None], None]
 
 
 class Deferral:
@@ -39,15 +65,17 @@ class TunedNetRx(NetRx):
 
     steering   where packets are handed on to
     receivers  the sockets of programs behind a queue: who gets its packets when a poll ends
+    xdp        what decides about the packets of a queue before
     """
 
-    __slots__ = ("_deferrals", "_kernel", "_timers", "receivers", "steering")
+    __slots__ = ("_deferrals", "_kernel", "_timers", "receivers", "steering", "xdp")
 
     def __init__(self, kernel: Kernel, timers: HrTimers, steering: Steering) -> None:
         super().__init__(kernel.cost.softirq_item_ns, kernel.tick_period_ns)
         self.budget, self.budget_usecs = kernel.net_rx.budget, kernel.net_rx.budget_usecs
         self.steering = steering
         self.receivers: dict[Napi, Receive] = {}
+        self.xdp: dict[Napi, Xdp] = {}
         self._kernel = kernel
         self._timers = timers
         self._deferrals: dict[Napi, Deferral] = {}
@@ -65,9 +93,14 @@ class TunedNetRx(NetRx):
         deferral.timeout_ns, deferral.polls = timeout_ns, polls
 
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
-        end_ns = super().polled(this, napi, work, now_ns)
         if work:
-            self.hand_on(this, napi, work, end_ns)
+            end_ns = self.take(this, napi, work, now_ns)
+        else:
+            end_ns = now_ns
+        if work < NAPI_WEIGHT:
+            napi.scheduled = False
+        else:
+            this.poll_list.append(napi)
         if isinstance(napi, Backlog) and napi.waiting:
             napi.schedule(this)
         deferral = self._deferrals.get(napi)
@@ -81,12 +114,22 @@ class TunedNetRx(NetRx):
                     self._timers.start(deferral.timer, end_ns + deferral.timeout_ns)
         return end_ns
 
-    def hand_on(self, this: PerCpu, napi: Napi, work: int, end_ns: int) -> None:
-        """Packets were polled on this CPU, until end_ns: to other CPUs, and to who reads them."""
-        self.steering.steer(this, napi, work)
-        receive = self.receivers.get(napi)
-        if receive is not None:
-            receive(this, work, end_ns)
+    def take(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
+        """Packets were polled on this CPU from now_ns on: past XDP, to other CPUs, and to who
+        reads them; when the poll ends."""
+        napi.packets += work
+        xdp, passed = self.xdp.get(napi), None
+        end_ns, counted = now_ns + work * self._item_ns, work
+        if xdp is not None:
+            passed = xdp.run(this, work, now_ns)
+            work, counted, end_ns = passed.packets, passed.counted, passed.end_ns
+        this.rx_packets += counted
+        if work:
+            self.steering.steer(this, napi, work, passed and passed.hashes)
+            receive = self.receivers.get(napi)
+            if receive is not None:
+                receive(this, work, end_ns, passed)
+        return end_ns
 
     def _watchdog(self, napi: Napi) -> Callable[[], None]:
         def poll() -> None:

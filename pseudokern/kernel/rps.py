@@ -57,13 +57,17 @@ class Steering:
         self._cpus[napi] = list(cpus_of(mask))
         self._hashes[napi] = hashes or (0,)
 
-    def steer(self, this: PerCpu, napi: Napi, packets: int) -> None:
-        """Packets of a queue were polled on this CPU."""
+    def steer(
+        self, this: PerCpu, napi: Napi, packets: int, known: Sequence[int] | None = None
+    ) -> None:
+        """Packets of a queue were polled on this CPU. known: the hash of each of them."""
         cpus = self._cpus.get(napi)
         if not cpus:
             return
-        hashes, place = self._hashes[napi], self._next.get(napi, 0)
-        self._next[napi] = (place + packets) % len(hashes)
+        hashes, place = known or self._hashes[napi], 0
+        if known is None:
+            place = self._next.get(napi, 0)
+            self._next[napi] = (place + packets) % len(hashes)
         given: dict[CpuId, int] = {}
         for number in range(place, place + packets):
             cpu = cpus[hashes[number % len(hashes)] * len(cpus) >> HASH_BITS]

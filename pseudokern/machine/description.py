@@ -190,7 +190,8 @@ def load(
     shape = _read_topology(source, values)
     board = shape if overrides.cpus is None else resized(shape, overrides.cpus)
     ioapics = values.get("ioapics", 1)
-    limits = Limits(cpus=board.nr_cpu_ids, nodes=board.nodes, gsis=max(ioapics, 1) * PINS)
+    gsis = max(ioapics, 1) * PINS
+    limits = Limits(board.nr_cpu_ids, board.nodes, gsis, folder=source.path.parent)
     cpu = _read_table(source, _CPU, CPU_KEYS, limits)
     cache = _read_caches(source, shape, limits) if _CACHE.table in source.tables else None
     cost = _read_table(source, _COST, COST_KEYS, limits)

@@ -1,0 +1,301 @@
+"""Run an XDP program on what the queues of a card receive.
+
+Follows dev_xdp_attach() and bpf_prog_run_generic_xdp() of net/core/dev.c, and ndo_bpf() of the
+drivers. A native program decides in the driver's poll, before there is a packet: a frame that it
+drops costs nothing else. A generic one decides when the packet has been made.
+"""
+
+import errno
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pseudokern.drivers.nic_napi import tuned
+from pseudokern.drivers.rss import Flow
+from pseudokern.drivers.xdp import (
+    XDP_ABORTED,
+    XDP_DROP,
+    XDP_PASS,
+    XDP_REDIRECT,
+    XDP_TX,
+    XdpAction,
+    XdpFrame,
+)
+from pseudokern.drivers.xdp_program import BUGS, XdpProgram
+from pseudokern.kernel.napi_tuned import Passed
+from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.printk import Level
+from pseudokern.kernel.ratelimit import RateLimit
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic
+    from pseudokern.drivers.rx_queue import RxQueue
+
+Mode = Literal["native", "generic"]
+NO_FLOW = (Flow(0, 0, 0, 0, 0), 0)
+
+# What is counted, and what results/NAME calls it; those that pass are delivered.
+COUNTED = {"pass": "", "drop": "dropped_xdp_drop", "aborted": "dropped_xdp_aborted"}
+NAMES = {
+    XDP_PASS: "pass", XDP_DROP: "drop", XDP_ABORTED: "aborted", XDP_REDIRECT: "aborted",
+    XDP_TX: "aborted",
+}  # fmt: skip
+
+
+class XdpOps(NamedTuple):
+    """What a driver does when it is given a native program.
+
+    restart   "reopen": its interrupts are freed and requested again; "rings": it makes new ones
+    always    also if one program is exchanged for another
+    most_mtu  the largest frame has to fit into a page, or a part of one, with what else is there
+    too_large the errno if it does not
+    grows     whether the MTU may become larger than that when there is a program
+    receives  frames that the program took are among its rx_packets
+    """
+
+    restart: Literal["", "rings", "reopen"]
+    most_mtu: int
+    too_large: int = errno.EOPNOTSUPP
+    always: bool = False
+    grows: bool = False
+    receives: bool = True
+
+
+# e1000e has no native XDP.
+XDP_OPS = {
+    "igb": XdpOps("reopen", 3046, errno.EINVAL),
+    "ice": XdpOps("rings", 3046),
+    "mlx5": XdpOps("rings", 3498, errno.EINVAL, receives=False),
+    "virtio-net": XdpOps("", 3506, always=True, grows=True),
+    "vmxnet3": XdpOps("rings", 3506, grows=True),
+}
+
+
+class QueueXdp:
+    """What the programs of its card have done with the frames of one queue.
+
+    native, generic  by the names of COUNTED, in that mode
+    bytes  of those that a native program did not let go on
+    flows  of the queue, with their hashes: frames are of each in turn
+    """
+
+    __slots__ = ("_card", "_next", "_number", "_queue", "bytes", "flows", "generic", "native")
+
+    def __init__(self, card: "NicXdp", queue: "RxQueue", number: int) -> None:
+        self.native = dict.fromkeys(COUNTED, 0)
+        self.generic = dict.fromkeys(COUNTED, 0)
+        self.bytes = 0
+        self.flows: list[tuple[Flow, int]] = []
+        self._card = card
+        self._queue = queue
+        self._number = number
+        self._next = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """In either mode."""
+        return {name: self.native[name] + self.generic[name] for name in COUNTED}
+
+    @property
+    def taken(self) -> int:
+        """Frames that did not go on."""
+        return _taken(self.counts)
+
+    def run(self, this: PerCpu, packets: int, now_ns: int) -> Passed:
+        """Decide about the frames of a poll, one after the other."""
+        queue, card = self._queue, self._card
+        feed, length = queue.feed, queue.whole_ring.frame_bytes
+        arrived_ns = feed.taken_ns(packets) if feed is not None else []
+        flows, place = self.flows or [NO_FLOW], self._next
+        xdp_ns, item_ns = card.costs_ns
+        is_generic = card.mode == "generic"
+        counts = self.generic if is_generic else self.native
+        went_on: list[int] = []
+        hashes: list[int] = []
+        for number in range(packets):
+            flow, hashed = flows[(place + number) % len(flows)]
+            frame = XdpFrame(self._number, this.cpu, length, flow, hashed, now_ns)
+            action = card.decide(frame)
+            now_ns += xdp_ns
+            if action is XDP_PASS:
+                went_on.append(number)
+                hashes.append(hashed)
+            counts[NAMES[action]] += 1
+            if action is XDP_PASS or is_generic:
+                now_ns += item_ns
+        self._next = (place + packets) % len(flows)
+        if not is_generic:
+            self.bytes += (packets - len(went_on)) * length
+        return Passed(
+            len(went_on),
+            packets if is_generic else len(went_on),
+            now_ns,
+            [arrived_ns[number] for number in went_on] if arrived_ns else [],
+            hashes if self.flows else (),
+        )
+
+
+class NicXdp:
+    """The program of one card, or that it has none, and what programs have done since probe()."""
+
+    def __init__(self, nic: "Nic") -> None:
+        self.program: XdpProgram | None = None
+        self.mode: Mode = "native"
+        self.queues: dict[RxQueue, QueueXdp] = {}
+        self.costs_ns = nic.kernel.cost.xdp_ns, nic.kernel.cost.softirq_item_ns
+        self._nic = nic
+        self._prog_id = 0
+        self._warned = False
+        self._limit = RateLimit(nic.kernel.log, "bpf_prog_run_xdp")
+
+    @property
+    def ops(self) -> XdpOps | None:
+        """None: the driver has no native XDP."""
+        return XDP_OPS.get(self._nic.options["style"])
+
+    def attach(self, program: XdpProgram, mode: Mode | None = None) -> None:
+        """dev_xdp_attach(), instead of the program that there was. mode: native if there is such.
+
+        EOPNOTSUPP  the driver has no native XDP, or the MTU is too large for it
+        EINVAL      the latter, for some drivers
+        EEXIST      there is a program in the other mode
+        """
+        nic, ops = self._nic, self.ops
+        chosen: Mode = mode or ("native" if ops else "generic")
+        if self.program is not None and chosen != self.mode:
+            said = "Native and generic XDP can't be active at the same time"
+            raise OSError(errno.EEXIST, said)
+        if chosen == "native":
+            if ops is None:
+                said = "Underlying driver does not support XDP in native mode"
+                raise OSError(errno.EOPNOTSUPP, said)
+            if nic.mtu > ops.most_mtu:
+                raise OSError(ops.too_large, f"MTU {nic.mtu} is too large for XDP: {ops.most_mtu}")
+        had, self.mode = self.program, chosen
+        self.program = program
+        self._prog_id += 1
+        self._changed(is_swap=had is not None)
+
+    def detach(self) -> None:
+        """Let all frames pass again."""
+        if self.program is not None:
+            self.program = None
+            self._changed(is_swap=False)
+
+    def check_mtu(self, mtu: int) -> None:
+        """EINVAL: that would be too large for the program."""
+        if self.program is None or self.mode == "generic" or self.ops is None:
+            return
+        if mtu > self.ops.most_mtu and not self.ops.grows:
+            raise OSError(errno.EINVAL, f"MTU {mtu} is too large for XDP: {self.ops.most_mtu}")
+
+    def end(self) -> None:
+        """The driver lets go of the card: dev_xdp_uninstall()."""
+        self.program = None
+        self.apply()
+
+    def _changed(self, *, is_swap: bool) -> None:
+        """Have the polls ask, or ask no more; the driver does to its queues what it has to."""
+        nic, ops = self._nic, self.ops
+        restarts = ops is not None and self.mode == "native" and (ops.always or not is_swap)
+        if restarts and ops is not None and nic.is_up:
+            if ops.restart == "reopen":
+                nic.close()
+                nic.open()
+            elif ops.restart == "rings":
+                nic.renew_rings()
+        self.apply()
+
+    def apply(self) -> None:
+        """There are other queues, flows or programs than before."""
+        nic = self._nic
+        if self.program is None and not self.queues:
+            return  # nor has there been one: it has only been asked for
+        net_rx = tuned(nic.pc)
+        flows: dict[RxQueue, list[tuple[Flow, int]]] = {}
+        if nic.load is not None and nic.queues:
+            for flow in nic.load.flows:
+                hashed = nic.ethtool.flow_hash(flow)
+                flows.setdefault(nic.queue_of(flow), []).append((flow, hashed))
+        for number, queue in enumerate(nic.rings):
+            xdp = self.queues.setdefault(queue, QueueXdp(self, queue, number))
+            xdp.flows = flows.get(queue, [])
+            if self.program is not None:
+                net_rx.xdp[queue] = xdp
+            else:
+                net_rx.xdp.pop(queue, None)
+
+    def decide(self, frame: XdpFrame) -> XdpAction:
+        """Run the program on a frame. What it should not do is told in the log."""
+        program = self.program
+        if program is None:
+            return XDP_PASS
+        try:
+            action = program.run(frame)
+        except BUGS as error:
+            self._say(f"XDP program {program.name}: {program.place_of(error)}; XDP_ABORTED")
+            return XDP_ABORTED
+        if action.__class__ is not XdpAction:
+            if not isinstance(action, int) or isinstance(action, bool) or not 0 <= action <= 4:
+                self._warn_invalid(program, "Illegal", action)
+                return XDP_ABORTED
+            action = XdpAction(action)
+        assert isinstance(action, XdpAction)
+        return action
+
+    def _warn_invalid(self, program: XdpProgram, what: str, action: object) -> None:
+        """bpf_warn_invalid_xdp_action(): once."""
+        if self._warned:
+            return
+        self._warned = True
+        text = (
+            f"{what} XDP return value {action!r:.40} on prog {program.name} (id {self._prog_id})"
+            f" dev {self._nic.name}, expect packet loss!"
+        )
+        self._nic.kernel.log.printk(Level.WARNING, text)
+
+    def _say(self, text: str) -> None:
+        self._limit.printk(Level.WARNING, f"{self._nic.label} {self._nic.name}: {text}")
+
+    def totals(self) -> dict[str, int]:
+        """What became of the frames that programs have seen, by the action's name."""
+        queues = list(self.queues.values())
+        return {name: sum(xdp.counts[name] for xdp in queues) for name in COUNTED}
+
+    def results(self) -> list[str]:
+        """Where frames are that did not go on, as lines of results/NAME."""
+        return [f"{where} {self.totals()[name]}" for name, where in COUNTED.items() if where]
+
+    def counters(self, rings: Iterable["RxQueue"]) -> dict[str, int]:
+        """What drivers count of these queues: they know of native programs only.
+
+        xdp_drop has those that were aborted, too, as most drivers have no name for them.
+        """
+        counts = [self.queues[queue].native for queue in rings if queue in self.queues]
+        found = {f"xdp_{name}": sum(each[name] for each in counts) for name in COUNTED}
+        return {
+            **found,
+            "xdp_packets": sum(found.values()),
+            "xdp_dropped": found["xdp_drop"],
+            "xdp_drop": found["xdp_drop"] + found["xdp_aborted"],
+        }
+
+    def not_received(self, rings: Iterable["RxQueue"]) -> tuple[int, int]:
+        """Frames and bytes that the driver has polled, but does not count as received."""
+        if self.ops is None or self.ops.receives:
+            return 0, 0
+        found = [self.queues[queue] for queue in rings if queue in self.queues]
+        return sum(_taken(xdp.native) for xdp in found), sum(xdp.bytes for xdp in found)
+
+    def __str__(self) -> str:
+        """As debug/pseudokern/xdp/NAME shows it."""
+        lines = ["off" if self.program is None else f"{self.program} {self.mode}"]
+        lines += [f"{name} {count}" for name, count in self.totals().items()]
+        for number, queue in enumerate(self._nic.rings):
+            if (xdp := self.queues.get(queue)) is not None:
+                counts = " ".join(f"{name} {count}" for name, count in xdp.counts.items())
+                lines.append(f"rx-{number} {counts}")
+        return "\n".join(lines) + "\n"
+
+
+def _taken(counts: Mapping[str, int]) -> int:
+    return sum(counts.values()) - counts["pass"]
