@@ -238,7 +238,7 @@ def load(
         loads=loads,
         applications=applications,
         devices=devices,
-        path=source.path,
+        path=source.path.absolute(),
     )
 
 
