@@ -9,7 +9,7 @@ import click
 from pseudokern.cli.at import at_option, check_is_mounted
 
 RESULTS = Path("sys/kernel/debug/pseudokern/results")
-APPLICATIONS = RESULTS.with_name("application")
+APPLICATIONS = RESULTS.with_name("application_results")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 # What a device has at a moment, or since boot; all else is a count.

@@ -7,7 +7,7 @@ device = "eth0"
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pseudokern.drivers.keys import (
     Choice,
@@ -78,16 +78,40 @@ def policy_problem(options: Mapping[str, Any]) -> Problem | None:
     return Problem(f"is {priority}, but policy is {quoted(policy)}", hint)
 
 
-class Application:
-    """What all kinds have in common. tasks: its threads, each a process of its own."""
+Thread = TypeVar("Thread", bound=SchedTask)
+
+
+class Application(Generic[Thread]):
+    """What all kinds have in common.
+
+    options   by the keys of its kind; read when they are needed, so that they may change
+    words     the same as somebody has written them
+    is_on     it has threads
+    threads   those, each a process of its own; gone: those that have ended
+    FIXED     keys that stay as they are while it exists
+    """
+
+    FIXED: ClassVar[tuple[str, ...]] = ("name", "kind", "device")
 
     def __init__(self, pc: Pc, sched: Scheduler, options: Mapping[str, Any]) -> None:
         self.name: str = options["name"]
         self.options = options
+        self.words: Mapping[str, str] = {}
+        self.is_on = False
         self.latency = Histogram()
-        self.tasks: Sequence[SchedTask] = ()
+        self.threads: list[Thread] = []
+        self.gone: list[Thread] = []
         self._pc = pc
         self._sched = sched
+
+    @property
+    def tasks(self) -> Sequence[SchedTask]:
+        """What runs for it, as /proc shows it."""
+        return self.threads
+
+    def new_thread(self, pid: int, number: int) -> Thread:
+        """A thread that is about to start."""
+        raise NotImplementedError
 
     def place(self, number: int) -> CpuMask:
         """Where a thread may run."""
@@ -98,11 +122,42 @@ class Application:
         return 1 << listed[number % len(listed)]
 
     def start(self) -> None:
-        options = self.options
+        self.is_on = True
+        self.apply()
+
+    def stop(self) -> None:
+        """Its threads end; what they have done still counts."""
+        self.is_on = False
+        while self.threads:
+            self._end(self.threads.pop())
+
+    def change(self, options: Mapping[str, Any]) -> None:
+        """Go on with other options, of which those of FIXED are the same."""
+        self.options = options
+        if self.is_on:
+            self.apply()
+
+    def apply(self) -> None:
+        """Have as many threads as the options say, where and how they say."""
+        sched, options = self._sched, self.options
         policy = POLICIES[options["policy"]]
-        for task in self.tasks:
-            self._sched.set_scheduler(task, policy, options["nice"], options["priority"])
-            self._sched.start(task)
+        wanted = (policy, options["nice"], options["priority"])
+        while len(self.threads) > options["threads"]:
+            self._end(self.threads.pop())
+        for number, task in enumerate(self.threads):
+            if task.cpus_allowed != (mask := self.place(number)):
+                sched.set_cpus_allowed(task, mask)
+            if (task.policy, task.nice, task.rt_priority) != wanted:
+                sched.set_scheduler(task, *wanted)
+        for number in range(len(self.threads), options["threads"]):
+            task = self.new_thread(self._pc.irqs.kthreads.take_pid(), number)
+            self.threads.append(task)
+            sched.set_scheduler(task, *wanted)
+            sched.start(task)
+
+    def _end(self, task: Thread) -> None:
+        self._sched.stop(task)
+        self.gone.append(task)
 
     def counts(self) -> Mapping[str, int]:
         """What became of its packets or I/Os, by name."""
@@ -116,11 +171,15 @@ class Application:
         shown += [(f"p{part:g}", latency.percentile_ns(part)) for part in (50, 99, 99.9)]
         shown.append(("max", latency.most_ns))
         lines += [f"latency_{name} {latency_ns / 1000:.1f} us" for name, latency_ns in shown]
-        lines.append(f"user {sum(task.utime_ns for task in self.tasks) // 1000} us")
-        lines.append(f"system {sum(task.stime_ns for task in self.tasks) // 1000} us")
+        everybody: list[SchedTask] = [*self.tasks, *self.gone]
+        lines.append(f"user {sum(task.utime_ns for task in everybody) // 1000} us")
+        lines.append(f"system {sum(task.stime_ns for task in everybody) // 1000} us")
         lines += [
             f"thread-{number} pid {task.pid} cpu {task.cpu} state {task.state}"
             f" user_us {task.utime_ns // 1000} system_us {task.stime_ns // 1000}"
             for number, task in enumerate(self.tasks)
         ]
         return "\n".join(lines) + "\n"
+
+
+AnyApplication = Application[Any]

@@ -85,14 +85,23 @@ class PollingIoTask(IoTask):
         else:
             self.spin()
 
+    def found(self) -> None:
+        if self.state != "X":
+            super().found()
+            return
+        for queue in self._queues:  # io_iopoll_try_reap_events() at the exit
+            self.program.disk.poll(queue)
+
     def io_ended(self, at_ns: int) -> None:
         """Somebody has found it: this thread, or another that polls the same queue."""
         self.ended += 1
         self.found()
 
 
-class IoProgram(Application):
-    """The programs of one drive."""
+class IoProgram(Application[IoTask]):
+    """The programs of one drive. I/Os of threads that have ended end as well; nobody looks."""
+
+    FIXED = (*Application.FIXED, "iopoll")
 
     def __init__(
         self, pc: Pc, sched: Scheduler, options: Mapping[str, Any], device: LoadedDrive
@@ -107,11 +116,10 @@ class IoProgram(Application):
         self._chance = pc.kernel.chance(f"{self.name}/io")
         if options["iopoll"]:
             self.disk.check_can_poll(device.name)
-        kind = PollingIoTask if options["iopoll"] else IoTask
-        self.threads = [
-            kind(self, pc.irqs.kthreads.take_pid(), number) for number in range(options["threads"])
-        ]
-        self.tasks = self.threads
+
+    def new_thread(self, pid: int, number: int) -> IoTask:
+        kind = PollingIoTask if self.options["iopoll"] else IoTask
+        return kind(self, pid, number)
 
     def submit(
         self, task: IoTask, cpu: CpuId, on_posted: Callable[[], None] | None = None
@@ -138,9 +146,10 @@ class IoProgram(Application):
         return request
 
     def counts(self) -> Mapping[str, int]:
+        everybody = [*self.threads, *self.gone]
         return {
             "offered": self._offered,
             "served": self.completed,
-            "ended": sum(task.ended for task in self.threads),
-            "in_flight": sum(task.in_flight - task.ended for task in self.threads),
+            "ended": sum(task.ended for task in everybody),
+            "in_flight": sum(task.in_flight - task.ended for task in everybody),
         }

@@ -102,6 +102,8 @@ class NicNapi:
                 if self.receiver is not None:
                     self.receiver.set_hashes(queue, number, hashes.get(queue, ()))
                     net_rx.receivers[queue] = self._receive(self.receiver, queue)
+                else:
+                    net_rx.receivers.pop(queue, None)
         for number, (_, desc) in enumerate(nic.sources):
             if desc is not None and desc.actions:
                 desc.actions[0].handler = self._handler(number)

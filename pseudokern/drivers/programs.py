@@ -53,6 +53,24 @@ class Programs:
         PoissonTraffic(timeline, pc.kernel.chance("programs/tlb")).set(tlb_hz, [self._unmap])
         PoissonTraffic(timeline, pc.kernel.chance("programs/call")).set(call_hz, [self._call])
 
+    def pause(self) -> CpuMask:
+        """Have nobody run, so that a scheduler can begin: share(). Says where somebody did."""
+        running = 0
+        for this in self._kernel.cpus:
+            if not this.is_idle:
+                self._goes_on(this)
+                self._alarms[this.cpu].cancel()
+                this.user_since_ns = -1
+                running |= 1 << this.cpu
+        return running
+
+    def share(self, running: CpuMask) -> None:
+        """Go on as tasks among others, now that there are applications; running: from pause()."""
+        self._tasks = _background(self._pc, self._fell_asleep)
+        for cpu in cpus_of(running):
+            self._tasks[cpu].compute(user_ns=self._left_ns[cpu])
+            self._let_run(self._kernel.cpus[cpu])
+
     def _switcher(self, this: PerCpu) -> Callable[[], None]:
         def switch() -> None:
             if self._tasks:
@@ -67,13 +85,16 @@ class Programs:
 
     def _wake_task(self, this: PerCpu) -> None:
         """The same where applications want the CPU, too."""
-        kernel, task = self._kernel, self._tasks[this.cpu]
-        assert kernel.sched is not None
         if self._chance.random.random() < self._wakeups:
             self._pc.smp.send_reschedule(this.cpu)
-        task.compute(user_ns=self._chance.exponential_ns(self._burst_ns))
+        self._tasks[this.cpu].compute(user_ns=self._chance.exponential_ns(self._burst_ns))
+        self._let_run(this)
+
+    def _let_run(self, this: PerCpu) -> None:
+        kernel = self._kernel
+        assert kernel.sched is not None
         outer, kernel.this = kernel.this, this
-        kernel.sched.wake(task)
+        kernel.sched.wake(self._tasks[this.cpu])
         kernel.this = outer
 
     def _fell_asleep(self, cpu: CpuId) -> None:

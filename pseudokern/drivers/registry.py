@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
     "application",
+    "application_line",
     "arrivals",
     "block_drive",
     "bursts",

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pseudokern.drivers.application import Application
-from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.cpumask import CpuId, first_cpu
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import SchedTask
@@ -38,8 +38,6 @@ class ServerTask(SchedTask):
         super().__init__(pid, server.name, server.place(number), kernel.timeline.now_ns)
         self.socket = UdpSocket(options["rcvbuf"] << 10, self._woken)
         self._server = server
-        self._recv_ns: int = options["recv"]
-        self._work_ns: int = options["work"]
 
     def _woken(self) -> None:
         if self.state == "S":
@@ -49,38 +47,63 @@ class ServerTask(SchedTask):
         if not self.socket.waiting:
             self.state = "S"
             return
+        options = self._server.options
         arrived_ns, cpu, latency = self.socket.receive()
-        recv_ns = self._recv_ns + self._server.distance_ns(cpu, CpuId(self.cpu))
+        recv_ns = options["recv"] + self._server.distance_ns(cpu, CpuId(self.cpu))
         read_ns = self._server.kernel.timeline.now_ns + recv_ns
         self._server.latency.count(read_ns - arrived_ns)
         if latency is not None:
             latency.reached_application((arrived_ns,), read_ns)
-        self.compute(system_ns=recv_ns, user_ns=self._work_ns)
+        self.compute(system_ns=recv_ns, user_ns=options["work"])
 
 
-class Server(Application):
-    """The server of one card. on_the_way: packets whose poll is not over yet."""
+class Server(Application[ServerTask]):
+    """The server of one card.
+
+    on_the_way  packets whose poll is not over yet
+    no_ports    those that found no socket when it was
+    """
 
     def __init__(self, pc: Pc, sched: Scheduler, options: Mapping[str, Any], nic: "Nic") -> None:
         super().__init__(pc, sched, options)
         self.kernel = pc.kernel
         self.sched = sched
         self.on_the_way = 0
-        self.threads = [
-            ServerTask(self, pc.irqs.kthreads.take_pid(), number)
-            for number in range(options["threads"])
-        ]
-        self.tasks = self.threads
+        self.no_ports = 0
         self._delivered = 0
         self._agenda = Agenda(pc.kernel.timeline)
         self._hashes: dict[RxQueue, Sequence[int]] = {}
         self._next: dict[RxQueue, int] = {}
         self._by_cpu: dict[int, ServerTask] = {}
-        if options["steering"] == "cpu":
-            single = [t for t in self.threads if t.cpus_allowed.bit_count() == 1]
-            self._by_cpu = {task.cpu: task for task in reversed(single)}
-        nic.napi.receiver = self
-        nic.napi.apply()
+        self._nic = nic
+
+    def new_thread(self, pid: int, number: int) -> ServerTask:
+        return ServerTask(self, pid, number)
+
+    def start(self) -> None:
+        super().start()
+        self._nic.napi.receiver = self
+        self._nic.napi.apply()
+
+    def stop(self) -> None:
+        super().stop()
+        self._by_cpu.clear()
+        if self._nic.napi.receiver is self:
+            self._nic.napi.receiver = None
+            self._nic.napi.apply()
+
+    def apply(self) -> None:
+        super().apply()
+        single: list[ServerTask] = []
+        for task in self.threads:
+            task.socket.rcvbuf_bytes = self.options["rcvbuf"] << 10
+            if self.options["steering"] == "cpu" and task.cpus_allowed.bit_count() == 1:
+                single.append(task)
+        self._by_cpu = {first_cpu(task.cpus_allowed): task for task in reversed(single)}
+
+    def _end(self, task: ServerTask) -> None:
+        super()._end(task)
+        task.socket.close()
 
     def set_hashes(self, queue: "RxQueue", number: int, hashes: Sequence[int]) -> None:
         """The flows of a queue, which all have as many packets."""
@@ -128,20 +151,28 @@ class Server(Application):
         return kernel.cost.cache_ns
 
     def counts(self) -> Mapping[str, int]:
-        sockets = [task.socket for task in self.threads]
-        return {
+        sockets = [task.socket for task in (*self.threads, *self.gone)]
+        counts = {
             "offered": self._delivered,
             "served": sum(socket.read for socket in sockets),
             "dropped_rcvbuf_errors": sum(socket.rcvbuf_errors for socket in sockets),
             "in_sockets": sum(socket.waiting for socket in sockets),
             "in_softirq": self.on_the_way,
         }
+        if closed := sum(socket.closed for socket in sockets):
+            counts["dropped_socket_closed"] = closed
+        if self.no_ports:
+            counts["dropped_no_ports"] = self.no_ports
+        return counts
 
     def _readers(
         self, queue: "RxQueue", packets: int, cpu: CpuId, known: Sequence[int] | None
     ) -> dict[ServerTask, int]:
         """Whose socket the next packets of a queue are for."""
         threads = self.threads
+        if not threads:
+            self.no_ports += packets
+            return {}
         local = self._by_cpu.get(cpu)
         if local is not None or len(threads) == 1:
             return {local or threads[0]: packets}

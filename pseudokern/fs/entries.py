@@ -554,7 +554,21 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         _later("nvme_features", "store_features"),
     ),
     Entry(
-        f"{_DEBUG}/application/{{application}}", 0o400, _later("application", "show_application")
+        f"{_DEBUG}/applications/{{application}}",
+        0o600,
+        _later("application", "show_application"),
+        _later("application", "store_application"),
+    ),
+    Entry(
+        f"{_DEBUG}/applications/new",
+        0o600,
+        _later("application", "show_new"),
+        _later("application", "store_new"),
+    ),
+    Entry(
+        f"{_DEBUG}/application_results/{{application}}",
+        0o400,
+        _later("application", "show_results"),
     ),
     Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),

@@ -29,7 +29,7 @@ def show_stat(machine: Machine) -> bytes:
     lines.append(_intr(machine))
     switches = sum(this.context_switches for this in kernel.cpus)
     sched = kernel.sched
-    programs = sum(not task.is_kernel for task in machine.tasks.values())
+    programs = sched.started if sched is not None else 0
     running = machine.load_average.running
     lines += [
         f"ctxt {switches}",

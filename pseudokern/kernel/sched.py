@@ -24,6 +24,7 @@ MOST_SCALING_CPUS = 8
 class Scheduler:
     """The run queues of all CPUs, and where tasks wake.
 
+    started          how many tasks have been
     kernel_tasks     the kernel threads that compete with programs, by PID
     send_reschedule  interrupts a CPU that shall look at its queue (RES)
     keep_ticking     a CPU has begun to be busy, or has more than one task now
@@ -39,6 +40,7 @@ class Scheduler:
         self.keep_ticking = keep_ticking
         cpus = min(kernel.online.bit_count(), MOST_SCALING_CPUS)
         self.slice_ns = BASE_SLICE_NS * cpus.bit_length()
+        self.started = 0
         self.kernel_tasks: dict[int, SchedTask] = {}
         self.queues = [RunQueue(self, this) for this in kernel.cpus]
         self._send_reschedule = send_reschedule
@@ -50,11 +52,12 @@ class Scheduler:
         """wake_up_new_task(): where the fewest tasks run, the lowest CPU of those."""
         cpu = min(cpus_of(self._allowed(task)), key=lambda cpu: self.queues[cpu].running)
         task.state = "R"
+        self.started += 1
         self.queues[cpu].enqueue(task, self.kernel.timeline.now_ns)
 
     def wake(self, task: SchedTask) -> None:
         """try_to_wake_up(), by code that runs on kernel.this."""
-        if task.state == "R":
+        if task.state in ("R", "X"):
             return
         if task.state == "D":
             queue = self.queues[task.cpu]

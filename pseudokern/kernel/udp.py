@@ -26,6 +26,7 @@ class UdpSocket:
     rcvbuf_bytes  SO_RCVBUF; one packet may go beyond it
     rcvbuf_errors  packets that found it full: RcvbufErrors of /proc/net/snmp
     waiting, read  packets that are in it, and that were taken out
+    closed  packets that were in it when its program ended
     """
 
     def __init__(self, rcvbuf_bytes: int, on_data: Callable[[], None]) -> None:
@@ -33,6 +34,7 @@ class UdpSocket:
         self.rcvbuf_errors = 0
         self.waiting = 0
         self.read = 0
+        self.closed = 0
         self._used_bytes = 0
         self._on_data = on_data
         # When they came, how many, on which CPU they were polled, bytes of the buffer each takes,
@@ -70,3 +72,9 @@ class UdpSocket:
         self.waiting -= 1
         self.read += 1
         return arrived_ns, cpu, latency
+
+    def close(self) -> None:
+        """Its program has ended; udp_destroy_sock()."""
+        self.closed += self.waiting
+        self.waiting = self._used_bytes = 0
+        self._runs.clear()

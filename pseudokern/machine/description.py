@@ -45,6 +45,7 @@ from pseudokern.machine.topology import ORDERS, Topology
 
 if TYPE_CHECKING:
     from pseudokern.machine.affinities import Affinities
+    from pseudokern.machine.applications import ApplicationDescription
     from pseudokern.machine.loads import LoadDescription
 
 KERNELS = ("6.1", "6.12", "6.18")
@@ -142,7 +143,7 @@ class Description(NamedTuple):
     cost: CostModel
     load: Load
     loads: "tuple[LoadDescription, ...]"
-    applications: tuple[Mapping[str, Any], ...]
+    applications: "tuple[ApplicationDescription, ...]"
     devices: tuple[DeviceDescription, ...]
     path: Path
 
@@ -203,7 +204,7 @@ def load(
         from pseudokern.machine.loads import read_loads  # most machines have none
 
         usage, loads = read_loads(source, limits, devices, find_driver)
-    applications: tuple[Mapping[str, Any], ...] = ()
+    applications: tuple[ApplicationDescription, ...] = ()
     if "application" in source.tables:
         from pseudokern.machine.applications import read_applications  # most machines have none
 

@@ -24,7 +24,7 @@ from pseudokern.sim.timeline import Timeline
 from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
-    from pseudokern.drivers.application import Application
+    from pseudokern.drivers.application import AnyApplication
     from pseudokern.kernel.sched_task import SchedTask
     from pseudokern.kernel.watchdog import Watchdog
     from pseudokern.machine.caches import Caches
@@ -43,6 +43,7 @@ class Machine:
     """A machine that has booted; its time stands still until somebody runs its timeline.
 
     applications  the programs that work with its devices, by name
+    programs     what else its CPUs are busy with, once it is there
     clock        how its time follows real time, for whoever runs it
     provoker     what carries out commands to provoke exceptions, once there was one
     halting      done when somebody asked for the machine to be shut down
@@ -80,7 +81,8 @@ class Machine:
         )
         self.irqs = self.pc.irqs
         self.devices: list[Device] = []
-        self.applications: dict[str, Application] = {}
+        self.applications: dict[str, AnyApplication] = {}
+        self.programs: Programs | None = None
         self.clock = Clock(self.timeline)
         self.kernel.on_panic = self._stop
         self.provoker: object | None = None
@@ -176,7 +178,7 @@ class Machine:
             start_applications(self)
         self.test_lines = TestLines(self.pc, self.devices)
         load = self.description.load
-        Programs(
+        self.programs = Programs(
             self.pc,
             user=load.user,
             burst_ns=load.burst_ns,
