@@ -59,6 +59,10 @@ SERVER_KEYS: Mapping[str, Key] = {
     "steering": Key(
         Choice("hash", "cpu"), default="hash", doc="SO_REUSEPORT; cpu: SO_INCOMING_CPU, too"
     ),
+    "waits_in": Key(Choice("recv", "poll"), default="recv", doc="the system call"),
+    "busy_poll": Key(Duration(), doc="SO_BUSY_POLL; net.core.busy_read if left out"),
+    "busy_poll_budget": Key(Integer(1, 65_535), default=8, doc="SO_BUSY_POLL_BUDGET"),
+    "prefer_busy_poll": Key(Flag(), default=False, doc="SO_PREFER_BUSY_POLL"),
 }
 IO_KEYS: Mapping[str, Key] = {
     "depth": Key(Integer(1, 4096), default=1, doc="I/Os that each thread keeps under way"),
@@ -163,9 +167,14 @@ class Application(Generic[Thread]):
         """What became of its packets or I/Os, by name."""
         raise NotImplementedError
 
+    def more_results(self) -> Mapping[str, int]:
+        """What else it counts, by name."""
+        return {}
+
     def show_results(self) -> str:
         self._sched.update()
-        lines = [f"{name} {count}" for name, count in self.counts().items()]
+        counts = {**self.counts(), **self.more_results()}
+        lines = [f"{name} {count}" for name, count in counts.items()]
         latency = self.latency
         shown = [("mean", latency.mean_ns)]
         shown += [(f"p{part:g}", latency.percentile_ns(part)) for part in (50, 99, 99.9)]

@@ -77,12 +77,12 @@ class FedModeration(Moderation):
             self._feed.see()
             self.look()
 
-    def polling_began(self, now_ns: int) -> None:
+    def polling_began(self, now_ns: int, *, is_announced: bool = True) -> None:
         feed = self._feed
         end = feed.arrived(now_ns)
         self.note(end)
         self._due_ns = FOREVER_NS
-        if end > feed.head and feed.latency.is_next():
+        if end > feed.head and is_announced and feed.latency.is_next():
             cost, announced_ns = feed.kernel.cost, feed.times[feed.head : end]
             entered_ns = now_ns + cost.delivery_ns + cost.entry_ns
             feed.latency.measure(feed.latency.handler, announced_ns, entered_ns)
@@ -92,6 +92,9 @@ class FedModeration(Moderation):
             self._ends_ns, self._frames = FOREVER_NS, 0
         self._feed.see()
         self.look()
+
+    def interrupt(self, now_ns: int) -> None:
+        self._interrupt(now_ns)
 
     def note(self, end: int) -> None:
         feed = self._feed

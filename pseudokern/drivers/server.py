@@ -7,16 +7,22 @@ packet that was polled on another CPU costs its reader more: kernel/cost.py.
 Packets reach the socket at the end of the poll, when its time is over. Latency is from the wire to
 the return of recvmsg(), or from the poll if no load says when frames arrive. Packets that RPS sends
 on reach the socket where they were polled.
+
+A thread with an empty socket may poll the card itself before it sleeps: kernel/busy_poll.py.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pseudokern.drivers.application import Application
+from pseudokern.drivers.nic_napi import tuned
+from pseudokern.kernel.busy_poll import NS_PER_US, BusyLoop, BusyPollOptions
 from pseudokern.kernel.cpumask import CpuId, first_cpu
+from pseudokern.kernel.feed import Feed
+from pseudokern.kernel.napi import Napi
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.sched import Scheduler
-from pseudokern.kernel.sched_task import SchedTask
+from pseudokern.kernel.spin import SpinningTask
 from pseudokern.kernel.udp import UdpSocket
 from pseudokern.sim.agenda import Agenda
 from pseudokern.x86.pc import Pc
@@ -30,23 +36,46 @@ HASH_BITS = 32
 GOLDEN = 0x9E3779B1  # 2^32 over the golden ratio: hashes of queues whose frames have no flow
 
 
-class ServerTask(SchedTask):
-    """One thread, with its socket."""
+class ServerTask(SpinningTask):
+    """One thread, with its socket, and how it polls before it sleeps."""
 
     def __init__(self, server: "Server", pid: int, number: int) -> None:
         kernel, options = server.kernel, server.options
-        super().__init__(pid, server.name, server.place(number), kernel.timeline.now_ns)
+        now_ns = kernel.timeline.now_ns
+        super().__init__(server.sched, pid, server.name, server.place(number), now_ns)
         self.socket = UdpSocket(options["rcvbuf"] << 10, self._woken)
+        self.loop = BusyLoop(kernel, server.net_rx, self)
+        self._busy_read_ns = kernel.net_rx.busy_read_us * NS_PER_US
         self._server = server
 
     def _woken(self) -> None:
         if self.state == "S":
-            self._server.sched.wake(self)
+            self.sched.wake(self)
+        else:
+            self.found()
+
+    def set_options(self, options: Mapping[str, Any]) -> None:
+        """setsockopt(): of its socket. What the program does not set is as it was made."""
+        self.socket.rcvbuf_bytes = options["rcvbuf"] << 10
+        busy_poll_ns = options["busy_poll"]
+        self.loop.options = BusyPollOptions(
+            self._busy_read_ns if busy_poll_ns is None else busy_poll_ns,
+            options["busy_poll_budget"],
+            is_preferred=options["prefer_busy_poll"],
+            in_poll=options["waits_in"] == "poll",
+        )
+
+    def preempted(self) -> None:
+        super().preempted()
+        self.loop.stop()
 
     def step(self) -> None:
+        self.stop_spinning()
         if not self.socket.waiting:
-            self.state = "S"
+            if not self.loop.goes_on(self._server.feed_of):
+                self.state = "S"
             return
+        self.loop.stop()
         options = self._server.options
         arrived_ns, cpu, latency = self.socket.receive()
         recv_ns = options["recv"] + self._server.distance_ns(cpu, CpuId(self.cpu))
@@ -70,6 +99,7 @@ class Server(Application[ServerTask]):
         self.sched = sched
         self.on_the_way = 0
         self.no_ports = 0
+        self.net_rx = tuned(pc)
         self._delivered = 0
         self._agenda = Agenda(pc.kernel.timeline)
         self._hashes: dict[RxQueue, Sequence[int]] = {}
@@ -96,7 +126,7 @@ class Server(Application[ServerTask]):
         super().apply()
         single: list[ServerTask] = []
         for task in self.threads:
-            task.socket.rcvbuf_bytes = self.options["rcvbuf"] << 10
+            task.set_options(self.options)
             if self.options["steering"] == "cpu" and task.cpus_allowed.bit_count() == 1:
                 single.append(task)
         self._by_cpu = {first_cpu(task.cpus_allowed): task for task in reversed(single)}
@@ -108,6 +138,10 @@ class Server(Application[ServerTask]):
     def set_hashes(self, queue: "RxQueue", number: int, hashes: Sequence[int]) -> None:
         """The flows of a queue, which all have as many packets."""
         self._hashes[queue] = hashes or (number * GOLDEN & (1 << HASH_BITS) - 1,)
+
+    def feed_of(self, queue: Napi) -> Feed:
+        """What says when packets come to a queue of the card."""
+        return self._nic.feed(self._nic.rings.index(cast("RxQueue", queue)))
 
     def receive(
         self,
@@ -132,6 +166,7 @@ class Server(Application[ServerTask]):
             outer, self.kernel.this = self.kernel.this, self.kernel.cpus[cpu]
             self.on_the_way -= packets
             for task, count in self._readers(queue, packets, cpu, hashes).items():
+                task.loop.napi = queue
                 if feed is None:
                     task.socket.enqueue(polled_ns, count, cpu, frame_bytes)
                     continue
@@ -164,6 +199,10 @@ class Server(Application[ServerTask]):
         if self.no_ports:
             counts["dropped_no_ports"] = self.no_ports
         return counts
+
+    def more_results(self) -> Mapping[str, int]:
+        polled = sum(task.loop.rx_packets for task in (*self.threads, *self.gone))
+        return {"busy_poll_rx_packets": polled} if polled else {}
 
     def _readers(
         self, queue: "RxQueue", packets: int, cpu: CpuId, known: Sequence[int] | None

@@ -293,6 +293,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry("proc/sys/kernel/tainted", 0o644, sysctl_printk.show_tainted),
     *_sysctls("sysctl_net", "netdev_budget", "netdev_budget_usecs", place="net/core"),
     *_sysctls("sysctl_net", "dev_weight", "netdev_max_backlog", place="net/core"),
+    *_sysctls("sysctl_net", "busy_poll", "busy_read", place="net/core"),
     *_sysctls("sysctl_kernel", "printk_ratelimit", "printk_ratelimit_burst"),
     *_sysctls("sysctl_kernel", "panic", "panic_on_oops", "panic_on_warn"),
     *_sysctls("sysctl_kernel", "unknown_nmi_panic", "panic_on_io_nmi"),

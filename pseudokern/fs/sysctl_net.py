@@ -1,4 +1,4 @@
-"""Serve the numbers below /proc/sys/net/core that bound the NET_RX softirq.
+"""Serve the numbers below /proc/sys/net/core that bound the NET_RX softirq, and busy polling.
 
 Follows net/core/sysctl_net_core.c.
 """
@@ -32,6 +32,25 @@ def store_netdev_budget_usecs(machine: Machine, data: bytes) -> None:
     number = parse_int(data, "netdev_budget_usecs", 0, INT_MAX)
     machine.kernel.net_rx.budget_usecs = number
     _look_again(machine)
+
+
+def show_busy_read(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.net_rx.busy_read_us
+
+
+def store_busy_read(machine: Machine, data: bytes) -> None:
+    """Microseconds of SO_BUSY_POLL of sockets that are made from now on. EINVAL: no number, or a
+    negative one."""
+    machine.kernel.net_rx.busy_read_us = parse_int(data, "busy_read", 0, INT_MAX)
+
+
+def show_busy_poll(machine: Machine) -> bytes:
+    return b"%d\n" % machine.kernel.net_rx.busy_poll_us
+
+
+def store_busy_poll(machine: Machine, data: bytes) -> None:
+    """Microseconds in poll() and select(). EINVAL: no number, or a negative one."""
+    machine.kernel.net_rx.busy_poll_us = parse_int(data, "busy_poll", 0, INT_MAX)
 
 
 def show_netdev_max_backlog(machine: Machine) -> bytes:

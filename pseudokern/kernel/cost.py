@@ -19,6 +19,8 @@ class CostModel(NamedTuple):
     ipi_ns               from the ICR write to the acceptance by another CPU
     tick_ns              the scheduler's tick
     thread_ns            one run of a kernel thread, with its two context switches
+    look_ns              one look of a loop in the kernel that polls, such as napi_busy_loop(): a
+        poll of an empty ring with bottom halves off, and the clock. What comes is seen after one
     cache_ns, node_ns    what a packet costs its reader on top if another CPU of the node, or one
         of another node, has polled it: some five lines (sk_buff, shared info, headers) from that
         CPU's cache, at about 50 and 120 ns each; see Molka et al., ICPP 2015, for the orders
@@ -36,6 +38,7 @@ class CostModel(NamedTuple):
     ipi_ns: int = 500
     tick_ns: int = 1500
     thread_ns: int = 3000
+    look_ns: int = 100
     cache_ns: int = 250
     node_ns: int = 600
     xdp_ns: int = 40

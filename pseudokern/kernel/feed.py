@@ -6,7 +6,7 @@ costs to draw, 25 ns; only interrupts and polls are events.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from pseudokern.kernel.latency import Latency
@@ -32,11 +32,14 @@ class Listener(Protocol):
     def look(self) -> None:
         """Other frames will come than was known."""
 
-    def polling_began(self, now_ns: int) -> None:
-        """What comes from now on does not interrupt."""
+    def polling_began(self, now_ns: int, *, is_announced: bool = True) -> None:
+        """What comes from now on does not interrupt. is_announced: by an interrupt's handler."""
 
     def polling_ended(self, now_ns: int) -> None:
         """The next frame interrupts again."""
+
+    def interrupt(self, now_ns: int) -> None:
+        """Interrupt, although the queue is being polled."""
 
     def note(self, end: int) -> None:
         """The frames before this place have come, and did not interrupt yet."""
@@ -50,10 +53,11 @@ class Feed:
     seen       place of the first that the card has not yet made an interrupt of, or waits with
     scheduled  Napi.scheduled of the queue
     latency    how long its frames take
+    spinner    told when other frames will come than was known, and by a frame nobody knew of
     """
 
     __slots__ = ("_blocks", "_room", "head", "kernel", "latency", "listener", "scheduled", "seen",
-                 "times")  # fmt: skip
+                 "spinner", "times")  # fmt: skip
 
     def __init__(
         self, kernel: "Kernel", name: str, room: Room, waiting: int, *, scheduled: bool
@@ -66,6 +70,7 @@ class Feed:
         self.seen = 0
         self.scheduled = scheduled
         self.listener: Listener | None = None
+        self.spinner: Callable[[], None] | None = None
         self._room = room
         self._blocks: Blocks = iter(())
 
@@ -75,6 +80,8 @@ class Feed:
         self._blocks = blocks
         if self.listener is not None:
             self.listener.look()
+        if self.spinner is not None:
+            self.spinner()
 
     def end(self) -> None:
         """Let no more frames come."""
@@ -83,6 +90,16 @@ class Feed:
     def insert(self, now_ns: int) -> None:
         """One more frame comes now."""
         self.times.insert(self.arrived(now_ns), now_ns)
+        if self.spinner is not None:
+            self.spinner()
+
+    def hold(self) -> None:
+        """A system call polls the queue from now on: no interrupt, and no handler is entered."""
+        if self.scheduled:
+            return
+        if self.listener is not None:
+            self.listener.polling_began(self.kernel.timeline.now_ns, is_announced=False)
+        self.scheduled = True
 
     def see(self) -> None:
         """What has come by now does not interrupt any more."""

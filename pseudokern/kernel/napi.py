@@ -79,10 +79,11 @@ class NetRx:
 
     item_ns is the time that one packet takes, poll_ns when the poll begins that is being made; 0 if
     none is. budget and budget_usecs are the sysctls netdev_budget
-    and netdev_budget_usecs.
+    and netdev_budget_usecs; busy_read_us and busy_poll_us those of busy_poll.py.
     """
 
-    __slots__ = ("_item_ns", "_tick_ns", "budget", "budget_usecs", "poll_ns")
+    __slots__ = ("_item_ns", "_tick_ns", "budget", "budget_usecs", "busy_poll_us", "busy_read_us",
+                 "poll_ns")  # fmt: skip
 
     def __init__(self, item_ns: int, tick_ns: int) -> None:
         self._item_ns = item_ns
@@ -90,6 +91,7 @@ class NetRx:
         self.poll_ns = 0
         self.budget = NETDEV_BUDGET
         self.budget_usecs = NETDEV_BUDGET_JIFFIES * tick_ns // NS_PER_US
+        self.busy_read_us = self.busy_poll_us = 0
 
     def ends_after_one_poll(self) -> bool:
         """Is one queue, polled once, all that the budget and the time are enough for?"""

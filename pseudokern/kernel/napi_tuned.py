@@ -43,6 +43,13 @@ class Xdp(Protocol):
 Receive = Callable[[PerCpu, int, int, Passed | None], None]
 
 
+class Loop(Protocol):
+    """A program's busy loop: busy_poll.py."""
+
+    def let_in(self) -> None:
+        """The queue is nobody's."""
+
+
 class Deferral:
     """How long the interrupt of one queue stays off after its ring was empty.
 
@@ -66,13 +73,17 @@ class TunedNetRx(NetRx):
     steering   where packets are handed on to
     receivers  the sockets of programs behind a queue: who gets its packets when a poll ends
     xdp        what decides about the packets of a queue before
+    loops      the busy loops of programs at a queue, of which the first may own it
     """
 
-    __slots__ = ("_deferrals", "_kernel", "_timers", "receivers", "steering", "xdp")
+    __slots__ = ("_deferrals", "_kernel", "_timers", "loops", "receivers", "steering", "xdp")
 
     def __init__(self, kernel: Kernel, timers: HrTimers, steering: Steering) -> None:
         super().__init__(kernel.cost.softirq_item_ns, kernel.tick_period_ns)
-        self.budget, self.budget_usecs = kernel.net_rx.budget, kernel.net_rx.budget_usecs
+        before = kernel.net_rx
+        self.budget, self.budget_usecs = before.budget, before.budget_usecs
+        self.busy_read_us, self.busy_poll_us = before.busy_read_us, before.busy_poll_us
+        self.loops: dict[Napi, list[Loop]] = {}
         self.steering = steering
         self.receivers: dict[Napi, Receive] = {}
         self.xdp: dict[Napi, Xdp] = {}
@@ -103,16 +114,33 @@ class TunedNetRx(NetRx):
             this.poll_list.append(napi)
         if isinstance(napi, Backlog) and napi.waiting:
             napi.schedule(this)
+        if not napi.scheduled:
+            self.complete(napi, work, end_ns)
+        return end_ns
+
+    def complete(self, napi: Napi, work: int, end_ns: int, *, renew: bool = False) -> None:
+        """A poll has emptied a queue: its interrupt is on again, unless a timer polls before.
+
+        napi_complete_done(). renew: as if it had found something
+        """
         deferral = self._deferrals.get(napi)
-        if deferral is not None and work < NAPI_WEIGHT:
-            if work:
+        if deferral is not None:
+            if work or renew:
                 deferral.left = deferral.polls
             if deferral.left > 0:
                 deferral.left -= 1
                 if deferral.timeout_ns:
                     napi.scheduled = True  # to the card it is: the interrupt stays off
                     self._timers.start(deferral.timer, end_ns + deferral.timeout_ns)
-        return end_ns
+                    return
+        napi.scheduled = False
+        for loop in self.loops.get(napi, ())[:1]:
+            loop.let_in()
+
+    def stop_waiting(self, napi: Napi) -> bool:
+        """Disarm the timer that keeps a queue's interrupt off. False: it was not armed."""
+        deferral = self._deferrals.get(napi)
+        return deferral is not None and self._timers.cancel(deferral.timer)
 
     def take(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
         """Packets were polled on this CPU from now_ns on: past XDP, to other CPUs, and to who

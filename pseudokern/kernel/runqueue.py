@@ -192,12 +192,12 @@ class RunQueue:
         elif self.fair.has_used_slice(task) and self.fair.waiting:
             self.reschedule()
 
-    def cut_short(self, task: SchedTask) -> None:
-        """A task of this CPU has its next step now, whatever it wanted to compute before."""
+    def cut_short(self, task: SchedTask, system_ns: int) -> None:
+        """A task of this CPU wants only so much before its next step, and no more."""
         self.update()
-        task.system_left_ns = task.user_left_ns = 0
+        task.system_left_ns, task.user_left_ns = system_ns, 0
         if self.current is task:
-            self._alarm.set(self._free_ns)
+            self._alarm.set(self._free_ns + system_ns)
 
     def take_all(self) -> list[SchedTask]:
         """The CPU goes down: what was runnable here."""

@@ -66,9 +66,9 @@ class Scheduler:
         task.state = "R"
         self._enqueue(task, self._select(task))
 
-    def cut_short(self, task: SchedTask) -> None:
-        """Have a task make its next step as soon as it has the CPU. From any context."""
-        self.queues[task.cpu].cut_short(task)
+    def cut_short(self, task: SchedTask, system_ns: int) -> None:
+        """Have a task make its next step after so much CPU time. From any context."""
+        self.queues[task.cpu].cut_short(task, system_ns)
 
     def set_scheduler(
         self, task: SchedTask, policy: Policy, nice: int = 0, rt_priority: int = 0

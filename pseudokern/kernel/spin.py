@@ -37,10 +37,10 @@ class SpinningTask(SchedTask):
         self.is_spinning = False
 
     def found(self) -> None:
-        """What it looks for is there. From any context; nothing if it does not spin."""
+        """The next look finds something. From any context; nothing if it does not spin."""
         if self.is_spinning:
             self.stop_spinning()
-            self.sched.cut_short(self)
+            self.sched.cut_short(self, self.sched.kernel.cost.look_ns)
 
     def preempted(self) -> None:
         if self.is_spinning:
