@@ -56,7 +56,7 @@ def store_coalesce(_machine: Machine, data: bytes, device: NetDevice) -> None:
 def show_stats(machine: Machine, device: NetDevice) -> bytes:
     machine.pc.fold_counts()
     counts = stats(_nic(device))
-    return "".join(f"{name}: {value}\n" for name, value in counts.items()).encode()
+    return "".join(f"{name}: {value}\n" for name, value in counts).encode()
 
 
 def show_rxfh(_machine: Machine, device: NetDevice) -> bytes:
