@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from pseudokern import compiled
 from pseudokern.machine.problems import DescriptionErrors
 
 DEFAULT_DIRECTORY = Path("mountpoint")  # in the current directory
@@ -61,7 +62,26 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        import platform  # few ask
+        from importlib.metadata import version
+
+        python = f"Python {platform.python_version()}"
+        build = "compiled" if compiled.is_compiled() else "interpreted"
+        click.echo(f"pseudokern {version('pseudokern')}, {python}, {build}")
+        context.exit()
+
+
 @click.command(cls=Commands, invoke_without_command=True)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version, that of Python, and whether it is compiled.",
+)
 @click.pass_context
 def pseudokern(context: click.Context) -> None:
     """Boot a simulated Linux kernel and use its interrupts with ordinary tools.
@@ -76,6 +96,9 @@ def pseudokern(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    if problem := compiled.problem():
+        complain(problem)
+        return FAILED
     # Nothing is garbage yet, and looking for it costs an eighth of the time until a machine is up.
     gc.disable()
     try:
