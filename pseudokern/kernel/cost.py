@@ -16,6 +16,9 @@ class CostModel(NamedTuple):
     handler_ns           a driver's hard handler that only schedules NAPI; drivers may differ
     softirq_ns           one softirq action, before its items
     softirq_item_ns      one packet or one completion: about 4 million a second on one core
+    send_ns              sendmsg() of a packet, without what follows: about a million a second
+    xmit_ns              a packet from the stack to the doorbell of the card: qdisc and driver
+    tx_clean_ns          one packet that has left is taken out of the ring, and freed
     ipi_ns               from the ICR write to the acceptance by another CPU
     tick_ns              the scheduler's tick
     thread_ns            one run of a kernel thread, with its two context switches
@@ -35,6 +38,9 @@ class CostModel(NamedTuple):
     exit_ns: int = 250
     softirq_ns: int = 400
     softirq_item_ns: int = 250
+    send_ns: int = 700
+    xmit_ns: int = 300
+    tx_clean_ns: int = 100
     ipi_ns: int = 500
     tick_ns: int = 1500
     thread_ns: int = 3000

@@ -22,6 +22,7 @@ from pseudokern.sim.chance import Chance
 from pseudokern.sim.timeline import Timeline
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.net_tx import NetTx
     from pseudokern.kernel.sched import Scheduler
 
 NS_PER_S = 1_000_000_000
@@ -77,6 +78,7 @@ class Kernel:
     rt_period_us, rt_runtime_us, rr_timeslice_ms  sysctls: rt_limit.py; the turn of a SCHED_RR task
     hogs        the threads that compute without sleeping, by CPU
     napi_ids    how many queues have got a number
+    net_tx      sends packets; None if nobody has sent any (net_tx.py)
     fold_irq_time  brings what interrupts took of a CPU up to date; when its last handler ends
     occupy      keeps a CPU busy, for ns more, with interrupts off
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
@@ -144,6 +146,7 @@ class Kernel:
         self.cpus = [PerCpu(CpuId(n)) for n in range(nr_cpu_ids)]
         self.this = self.cpus[0]
         self.napi_ids = 0
+        self.net_tx: NetTx | None = None
         self.softirqs = Softirqs(self, timeline, self.cpus, cost.softirq_ns)
         self.net_rx = NetRx(cost.softirq_item_ns, self.tick_period_ns)
         self.softirqs.open_softirq(Softirq.NET_RX, self.net_rx.action)

@@ -22,11 +22,15 @@ class Napi:
     """One queue's poll context. A driver's queue is one: so there is less to fetch from memory.
 
     packets  how many all polls took; fast paths have theirs to add (Pc.fold_counts)
+    extra_ns  CPU time that the last poll took besides that of its packets
+    is_unfinished  the last poll left something that is no packet, as if it had used up its weight
     """
 
-    __slots__ = ("packets", "scheduled")
+    __slots__ = ("extra_ns", "is_unfinished", "packets", "scheduled")
 
     def __init__(self) -> None:
+        self.extra_ns = 0
+        self.is_unfinished = False
         self.packets = 0
         self.scheduled = False
 
@@ -45,8 +49,8 @@ class Napi:
 class CountedNapi(Napi):
     """A queue that is a count. unpolled: packets that came since the last poll, or were left by it.
 
-    A poll of one packet takes it away and does nothing else: x86/gate.py relies on that, unless a
-    subclass has a poll() of its own.
+    A poll of one packet takes it away and does nothing else: x86/gate.py relies on that, unless
+    is_count says otherwise.
     """
 
     __slots__ = ("unpolled",)
@@ -59,6 +63,16 @@ class CountedNapi(Napi):
     def feed(self) -> "Feed | None":
         """The frames themselves, if they are known beforehand; then poll() is its own."""
         return None
+
+    @property
+    def is_count(self) -> bool:
+        """Whether there is nothing in it but the count."""
+        return type(self).poll is CountedNapi.poll
+
+    @property
+    def has_more(self) -> bool:
+        """Whether polls do more than take packets; whoever changes that has IrqDesc.changed()."""
+        return False
 
     def poll(self, weight: int) -> int:
         taken = self.unpolled
@@ -110,7 +124,7 @@ class NetRx:
             self.poll_ns = now_ns
             work = napi.poll(NAPI_WEIGHT)
             now_ns = self.polled(this, napi, work, now_ns)
-            budget -= work
+            budget -= NAPI_WEIGHT if napi.is_unfinished else work
             if budget <= 0 or (now_ns > soon_ns and self._is_too_long(began_ns, now_ns)):
                 this.time_squeeze += 1
                 break
@@ -127,8 +141,8 @@ class NetRx:
         """Let go of a queue that is empty, keep another for the next pass; when the poll ended."""
         napi.packets += work
         this.rx_packets += work
-        if work < NAPI_WEIGHT:
+        if work < NAPI_WEIGHT and not napi.is_unfinished:
             napi.scheduled = False
         else:
             this.poll_list.append(napi)
-        return now_ns + work * self._item_ns
+        return now_ns + work * self._item_ns + napi.extra_ns

@@ -104,11 +104,10 @@ class TunedNetRx(NetRx):
         deferral.timeout_ns, deferral.polls = timeout_ns, polls
 
     def polled(self, this: PerCpu, napi: Napi, work: int, now_ns: int) -> int:
+        end_ns = now_ns + napi.extra_ns
         if work:
-            end_ns = self.take(this, napi, work, now_ns)
-        else:
-            end_ns = now_ns
-        if work < NAPI_WEIGHT:
+            end_ns = self.take(this, napi, work, end_ns)
+        if work < NAPI_WEIGHT and not napi.is_unfinished:
             napi.scheduled = False
         else:
             this.poll_list.append(napi)

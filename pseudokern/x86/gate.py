@@ -139,7 +139,7 @@ class NapiGate(EdgeGate):
             self._finish(-1, end_ns)
             kernel.this = outer
             raise
-        if packets == 1 and not this.softirq_pending:
+        if packets == 1 and not this.softirq_pending and not napi.extra_ns:
             napi.scheduled = False
             this.softirq_end_ns = now_ns + self._work_ns
         else:
@@ -250,9 +250,9 @@ class Gates:
             and not self._kernel.net_rx.ends_after_one_poll()
         ):
             napi = action.handler.napi
-            if not isinstance(napi, CountedNapi):
+            if not isinstance(napi, CountedNapi) or napi.has_more:
                 return NapiGate
-            if type(napi).poll is CountedNapi.poll:
+            if napi.is_count:
                 return CountedGate
             if napi.feed is not None:
                 from pseudokern.x86.fed_gate import FedGate  # few machines have a load

@@ -1,0 +1,81 @@
+"""Keep packets that a card does not take yet, first in, first out: the default qdisc.
+
+Follows pfifo_fast of net/sched/sch_generic.c, of whose three bands ordinary packets use one. A
+card with more than one queue has mq, which is one of these for each.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from pseudokern.sim.histogram import Histogram
+
+TX_QUEUE_LEN = 1000  # packets: DEFAULT_TX_QUEUE_LEN
+
+
+class Packet(NamedTuple):
+    """What the stack wants sent: its bytes, since when, and who counts how long it took."""
+
+    size: int
+    asked_ns: int
+    latency: Histogram | None = None
+
+
+class PfifoFast:
+    """One queue of packets; its counters are what `tc -s qdisc` would show.
+
+    drops     packets that found it full
+    purged    packets that were in it when the interface went down; nobody counts those
+    requeues  how often packets came back, because the card had stopped in the middle of them
+    """
+
+    __slots__ = ("_came_back", "_packets", "drops", "limit", "purged", "requeues")
+
+    def __init__(self, limit: int = TX_QUEUE_LEN) -> None:
+        self.limit = limit
+        self.drops = 0
+        self.purged = 0
+        self.requeues = 0
+        self._packets: deque[Packet] = deque()
+        self._came_back: deque[Packet] = deque()
+
+    def __len__(self) -> int:
+        return len(self._packets) + len(self._came_back)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of the packets in it."""
+        return sum(packet.size for packet in (*self._came_back, *self._packets))
+
+    def enqueue(self, packet: Packet) -> bool:
+        """Keep it. False: it is dropped."""
+        if len(self._packets) >= self.limit:
+            self.drops += 1
+            return False
+        self._packets.append(packet)
+        return True
+
+    def dequeue(self, avail: int) -> list[Packet]:
+        """The first packet, and those after it as long as fewer than avail bytes are taken."""
+        if self._came_back:
+            packets = list(self._came_back)
+            self._came_back.clear()
+            return packets
+        if not self._packets:
+            return []
+        packets = [self._packets.popleft()]
+        avail -= packets[0].size
+        while avail > 0 and self._packets:
+            packets.append(self._packets.popleft())
+            avail -= packets[-1].size
+        return packets
+
+    def requeue(self, packets: list[Packet]) -> None:
+        """The card did not take these any more; they are first the next time."""
+        self.requeues += 1
+        self._came_back.extend(packets)
+
+    def purge(self) -> None:
+        """qdisc_reset()."""
+        self.purged += len(self)
+        self._packets.clear()
+        self._came_back.clear()
