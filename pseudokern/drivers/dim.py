@@ -16,6 +16,8 @@ US_PER_MS = 1000
 
 # (us, frames): wait for whichever comes first, from the first frame on (the kernel's EQE).
 RX_EQE = ((1, 256), (8, 256), (64, 256), (128, 256), (256, 256))
+TX_EQE = ((1, 128), (8, 128), (32, 128), (64, 128), (128, 128))
+TX_ICE = ((2, 0), (8, 0), (40, 0), (128, 0), (256, 0))
 RX_ICE = ((2, 0), (8, 0), (16, 0), (62, 0), (126, 0))  # ice_lib.c; 0: as many as there are
 
 Comparison = Literal["better", "worse", "same"]

@@ -69,6 +69,9 @@ class FedModeration(Moderation):
         if self._foreseen_ns() > now_ns:
             self.look()
             return
+        self.interrupt(now_ns)
+
+    def interrupt(self, now_ns: int) -> None:
         rings_ns, self._rings_ns = self._rings_ns, 0
         try:
             self._interrupt(now_ns)
@@ -92,9 +95,6 @@ class FedModeration(Moderation):
             self._ends_ns, self._frames = FOREVER_NS, 0
         self._feed.see()
         self.look()
-
-    def interrupt(self, now_ns: int) -> None:
-        self._interrupt(now_ns)
 
     def note(self, end: int) -> None:
         feed = self._feed

@@ -47,6 +47,8 @@ class FedQueue(RxQueue):
         else:
             feed.scheduled = False
             feed.listener.polling_ended(now_ns)
+            if (cleaner := self.whole_ring.cleaner) is not None:
+                cleaner.interrupt.look()
 
     def receive(self, now_ns: int) -> None:
         """A frame arrives that is not of the load."""
@@ -55,7 +57,9 @@ class FedQueue(RxQueue):
             self._trigger(now_ns)
 
     def poll(self, weight: int) -> int:
-        feed = self.feed
+        feed, cleaner = self.feed, self.whole_ring.cleaner
+        if cleaner is not None:
+            cleaner.clean(self)
         now_ns = feed.kernel.timeline.now_ns
         taken = feed.take(weight, now_ns)
         if taken and feed.latency.is_next():

@@ -112,6 +112,15 @@ class Moderation:
             self._is_waiting = True
             self._alarm.set(due_ns)
 
+    @property
+    def last_ns(self) -> int:
+        """When the last interrupt was."""
+        return self._open_ns - self._gap_ns
+
+    def interrupt(self, now_ns: int) -> None:
+        """Something else on the same vector interrupts: the frames have not to wait any more."""
+        self._interrupt(now_ns)
+
     def _time_is_up(self) -> None:
         self._is_waiting = False
         if self.queue.unpolled and not self.queue.scheduled:

@@ -1,4 +1,4 @@
-"""Offer frames of flows to a network card: what a [[load]] table of a machine file says.
+"""Offer frames of flows to a network card, and send some: what a [[load]] table says.
 
 Each flow has a queue, by the card's hash; its frames come there. When the hash, the channels or
 the load itself change, everything begins anew with the queues of then. A queue knows the times of
@@ -6,11 +6,14 @@ its frames beforehand (fed_queue.py), so there is no call for each of them.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pseudokern.drivers.arrivals import Pattern, arrivals
-from pseudokern.drivers.keys import Choice, Duration, Integer, Key, Rate
+from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Rate
+from pseudokern.drivers.net_senders import NetSenders
 from pseudokern.drivers.rss import Flow, drawn_flows
+from pseudokern.kernel.cpumask import cpulist_format, cpus_of
 from pseudokern.kernel.feed import Feed
 from pseudokern.sim.chance import Chance
 
@@ -27,6 +30,9 @@ NET_LOAD_KEYS: Mapping[str, Key] = {
     "on": Key(Duration(), default="10 ms", doc="how long a burst of on-off lasts"),
     "off": Key(Duration(), default="10 ms", doc="how long the pause after it"),
     "until": Key(Duration(), doc="uptime at which it ends; never if left out"),
+    "tx_rate": Key(Rate(), default=0, doc="frames a second that are sent, by all CPUs together"),
+    "tx_size": Key(Integer(64, 9216), default=64, doc="bytes of such a frame"),
+    "tx_cpus": Key(CpuList(), doc="who sends; every CPU if left out"),
 }
 
 
@@ -39,6 +45,11 @@ class NetLoad:
         self._flows: list[Flow] = []
         self._fed: list[Feed] = []
         self._chances: dict[int, Chance] = {}
+
+    @cached_property
+    def senders(self) -> NetSenders:
+        """Who sends by the card; few loads do."""
+        return NetSenders(self.nic)
 
     @property
     def flows(self) -> list[Flow]:
@@ -60,19 +71,24 @@ class NetLoad:
     def __str__(self) -> str:
         """As a line that could be written."""
         options = self.options
-        if options is None or not options["rate"]:
+        if options is None or not (options["rate"] or options["tx_rate"]):
             return "off\n"
         words = [f"{name}={options[name]}" for name in ("size", "flows", "arrivals")]
         if options["arrivals"] == "on-off":
             words += [f"{name}={options[name]}ns" for name in ("on", "off")]
         if options["until"] is not None:
             words.append(f"until={options['until']}ns")
+        if options["tx_rate"]:
+            words += [f"tx_rate={options['tx_rate']:g}/s", f"tx_size={options['tx_size']}"]
+            if options["tx_cpus"] is not None:
+                words.append(f"tx_cpus={cpulist_format(options['tx_cpus'])}")
         return " ".join([f"rate={options['rate']:g}/s", *words]) + "\n"
 
     def start(self) -> None:
         """The interface is up, or something has changed."""
         self.stop()
-        pattern = self._pattern()
+        self._start_senders()
+        pattern = self._pattern("rate", self.options["flows"]) if self.options else None
         if pattern is None:
             return
         own: dict[int, list[int]] = {}
@@ -90,18 +106,30 @@ class NetLoad:
         for feed in self._fed:
             feed.end()
         self._fed = []
+        if "senders" in self.__dict__:
+            self.senders.stop()
 
-    def _pattern(self) -> Pattern | None:
+    def _start_senders(self) -> None:
+        kernel, options = self.nic.kernel, self.options
+        if options is None or not options["tx_rate"]:
+            return
+        cpus = list(cpus_of(options["tx_cpus"] or kernel.online))
+        pattern = self._pattern("tx_rate", len(cpus))
+        if pattern is not None:
+            self.senders.begin(pattern, cpus, options["tx_size"])
+
+    def _pattern(self, rate: str, flows: int) -> Pattern | None:
+        """When frames come or go. rate: the key that says how many."""
         now_ns, options = self.nic.kernel.timeline.now_ns, self.options
-        if options is None or not options["rate"]:
+        if options is None or not options[rate]:
             return None
         if options["until"] is not None and options["until"] <= now_ns:
             return None
         is_on_off = options["arrivals"] == "on-off"
         return Pattern(
             now_ns,
-            options["rate"],
-            options["flows"],
+            options[rate],
+            flows,
             is_constant=options["arrivals"] == "constant",
             on_ns=options["on"] if is_on_off else 0,
             off_ns=options["off"] if is_on_off else 0,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pseudokern.drivers.net_load import NetLoad
     from pseudokern.drivers.nic_ethtool import NicEthtool
     from pseudokern.drivers.nic_napi import NicNapi
+    from pseudokern.drivers.nic_tx import NicTx
     from pseudokern.drivers.nic_xdp import NicXdp
     from pseudokern.drivers.rss import Flow
     from pseudokern.kernel.feed import Feed
@@ -90,6 +91,13 @@ class Nic(NetDevice):
         return NicNapi(self)
 
     @cached_property
+    def tx(self) -> "NicTx":
+        """How it transmits; few cards do."""
+        from pseudokern.drivers.nic_tx import NicTx
+
+        return NicTx(self)
+
+    @cached_property
     def xdp(self) -> "NicXdp":
         """What decides about its frames; few cards have that."""
         from pseudokern.drivers.nic_xdp import NicXdp
@@ -124,7 +132,9 @@ class Nic(NetDevice):
         self.channels, self.ring_size = self.options["queues"], self.style.ring
         if "ethtool" in self.__dict__:
             self.ethtool.reset()
-        self._vectors: list[tuple[Vector, IrqDesc]] = []
+        if "tx" in self.__dict__:
+            self.tx.reset()
+        self.vectors: list[tuple[Vector, IrqDesc]] = []
         self._line = self.enable()
         # A driver that follows CPUs uses as many queues as there are CPUs when it is probed.
         cpus = self.kernel.online.bit_count()
@@ -142,17 +152,21 @@ class Nic(NetDevice):
         wanted = self.style.vectors(self.name, self.function.bdf, self.channels)
         count = max(len(wanted), self.style.least_vectors)
         descs = self.pc.pci.alloc_msix(self.function, count)
-        self._vectors = list(zip(wanted, descs, strict=False))
+        self.vectors = list(zip(wanted, descs, strict=False))
 
     def start(self) -> None:
         if not self.style.keeps_irqs:
             self._request_irqs()
+        if "tx" in self.__dict__:
+            self.tx.start()
         self._start_traffic()
 
     def stop(self) -> None:
         self.stop_traffic()
         if "ethtool" in self.__dict__:
             self.ethtool.stop()
+        if "tx" in self.__dict__:
+            self.tx.stop()
         for queue in self.queues:
             queue.discard()
         if not self.style.keeps_irqs:
@@ -196,7 +210,7 @@ class Nic(NetDevice):
         was_up, before = self.is_up, self.channels
         self.close()
         self.channels = count
-        if not self.style.keeps_irqs and self._vectors:
+        if not self.style.keeps_irqs and self.vectors:
             try:
                 self._alloc_again()
             except OSError:
@@ -232,10 +246,10 @@ class Nic(NetDevice):
         """Handlers for the queues, whose rings are empty."""
         self.queues = []
         self.sources = []
-        for vector, desc in self._vectors:
+        for vector, desc in self.vectors:
             self._request(vector, desc)
         self._hint()
-        if not self._vectors:
+        if not self.vectors:
             self._request_line()
         if "napi" in self.__dict__:
             self.napi.apply()
@@ -265,7 +279,7 @@ class Nic(NetDevice):
     def _poll_queues(self) -> IrqReturn:
         """The handler on the line: it has to look which queues have frames."""
         for queue in self.queues:
-            if queue.unpolled:
+            if queue.has_work:
                 queue.schedule(self.kernel.this)
         return IrqReturn.HANDLED
 
@@ -273,7 +287,17 @@ class Nic(NetDevice):
         handler: Callable[[], IrqReturn] = _nothing_to_do
         if vector.receives:
             handler = NapiHandler(self.kernel, self._add_queue(message_of(desc), desc))
+        elif vector.belongs_to_queue:
+            handler = self._transmitted(vector.queue)
         self.request_irq(desc.irq, handler, name=vector.name, cost_ns=self.options["handler"])
+
+    def _transmitted(self, number: int) -> Callable[[], IrqReturn]:
+        """The handler of a vector that a transmit ring has for itself."""
+
+        def handle() -> IrqReturn:
+            return self.tx.handle(number) if "tx" in self.__dict__ else IrqReturn.HANDLED
+
+        return handle
 
     def _hint(self) -> None:
         """Say where the vectors should go: as the file says, else as the driver would."""
@@ -282,7 +306,7 @@ class Nic(NetDevice):
             wanted = [wanted[number % len(wanted)] for number in range(in_use)]
         elif self.style.hints is not None:
             wanted = self.style.hints(self.kernel.online, min(in_use, self._most_in_use))
-        for vector, desc in self._vectors:
+        for vector, desc in self.vectors:
             if vector.belongs_to_queue and vector.queue < len(wanted):
                 irq_set_affinity_and_hint(desc, wanted[vector.queue])
 
@@ -290,6 +314,8 @@ class Nic(NetDevice):
         """A CPU has gone or come."""
         if self.function.driver and not self.options["affinity"]:
             self._hint()
+            if "tx" in self.__dict__:
+                self.tx.set_xps()
 
     def stop_traffic(self) -> None:
         super().stop_traffic()

@@ -32,6 +32,7 @@ class NicEthtool:
         self.tx_ring = self.ops.tx_ring
         self._nic = nic
         self._moderations: dict[tuple[int, bool], Moderation] = {}
+        self._in_use: dict[int, Moderation] = {}
 
     def drvinfo(self) -> dict[str, str]:
         """-i."""
@@ -133,9 +134,9 @@ class NicEthtool:
             code = errno.ERANGE if nic.options["style"] == "mlx5" else errno.EINVAL
             raise OSError(code, f"{name} {value}: at most {self.ops.most_us}")
         words = (0, DYNAMIC, CONSERVATIVE, *range(LEAST_ITR_US, self.ops.most_us + 1))
-        if self._reads_words and name == "rx-usecs" and value not in words:
+        if self.reads_words and name == "rx-usecs" and value not in words:
             raise OSError(errno.EINVAL, f"rx-usecs {value}: 0, 1, 3, or 10 to 10000")
-        if self._reads_words and name == "tx-usecs" and value:
+        if self.reads_words and name == "tx-usecs" and value:
             raise OSError(errno.EINVAL, "tx-usecs: queues are in pairs, so rx-usecs is for both")
 
     def _check_sum(self, values: Mapping[str, int]) -> None:
@@ -144,8 +145,8 @@ class NicEthtool:
                 raise OSError(errno.EINVAL, f"{side}-usecs 0 {side}-frames 0: no interrupt at all")
 
     @property
-    def _reads_words(self) -> bool:
-        """Whether rx-usecs 1 and 3 mean: adaptive."""
+    def reads_words(self) -> bool:
+        """Whether rx-usecs is for both directions, and 1 and 3 in it mean: adaptive."""
         return self._nic.options["style"] in ("igb", "e1000e")
 
     def moderate(self) -> None:
@@ -165,7 +166,9 @@ class NicEthtool:
             if moderation is not None:
                 moderation.stop()
                 moderation.wait(waiting)
+            self._in_use.pop(number, None)
             source.connect(queue)
+            self._moderate_tx(number)
             return
         if moderation is None:
             kind: type[Moderation] = Moderation
@@ -177,6 +180,16 @@ class NicEthtool:
         moderation.wait(waiting)
         moderation.adaptive, moderation.desc = adaptive, desc
         moderation.connect(source)
+        self._in_use[number] = moderation
+        self._moderate_tx(number)
+
+    def moderation_of(self, number: int) -> Moderation | None:
+        """What stands between a receive queue and its message now."""
+        return self._in_use.get(number)
+
+    def _moderate_tx(self, number: int) -> None:
+        if "tx" in self._nic.__dict__:
+            self._nic.tx.moderate(number)
 
     def reset(self) -> None:
         """The driver is bound anew, and has its defaults."""
@@ -197,7 +210,7 @@ class NicEthtool:
             dim = Dim(RX_ICE if self.ops.is_gap else RX_EQE)
             us, frames = dim.moderation
             return waiting._replace(us=us, frames=frames), dim
-        if self._reads_words and us in (DYNAMIC, CONSERVATIVE):
+        if self.reads_words and us in (DYNAMIC, CONSERVATIVE):
             itr = AdaptiveItr(conservative=us == CONSERVATIVE)
             return waiting._replace(us=1_000_000 // RATES_HZ["low"]), itr
         return waiting, None

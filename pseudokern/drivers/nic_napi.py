@@ -56,8 +56,10 @@ class ThreadedHandler:
                 queue.packets += work
                 kernel.this.rx_packets += work
                 end_ns = now_ns + cost.softirq_ns + work * cost.softirq_item_ns
-            await Compute(end_ns - now_ns)
-            if work < NAPI_WEIGHT and not queue.unpolled:
+            if kernel.this.softirq_pending:
+                kernel.softirqs.raise_from_process(kernel.this, 0)  # local_bh_enable()
+            await Compute(end_ns - now_ns + queue.extra_ns)
+            if work < NAPI_WEIGHT and not queue.has_work:
                 queue.scheduled = False
             elif kernel.jiffies != since:
                 await sleep_ns(0)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from itertools import cycle, islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
 
 OTHER = -1  # a vector that belongs to no queue: link changes, commands
+MAX_SKB_FRAGS = 17  # a packet may take a descriptor for each
 
 
 class Vector(NamedTuple):
@@ -32,6 +33,14 @@ class Style(NamedTuple):
     ring           buffers of a receive ring, if nobody says
     overflow       where it counts frames that found no buffer, of /sys/class/net/*/statistics
     keeps_irqs     it has its interrupts from probe() on, and keeps them while the interface is down
+    mbps           the speed of the link
+    tx             who cleans a transmit ring: "shared", the NAPI of the receive queue; "napi", one
+                   of its own; "handler", the hard handler of a vector of its own
+    tx_budget      frames that one poll takes out of a transmit ring at most
+    stop_room      with fewer free descriptors the queue stops; wake_room: it wakes with so many
+    has_bql        it tells byte queue limits what it completes
+    xps            which CPUs send by which queue, as hints; None: the hash of the flow decides
+    watchdog_s     how long a queue may be stopped before the watchdog thinks that it hangs
     """
 
     driver: str
@@ -45,10 +54,26 @@ class Style(NamedTuple):
     keeps_irqs: bool = False
     ring: int = 256
     overflow: str = "rx_missed_errors"
+    mbps: int = 1000
+    tx: Literal["shared", "napi", "handler"] = "shared"
+    tx_budget: int = 1 << 16
+    stop_room: int = MAX_SKB_FRAGS + 4
+    wake_room: int = MAX_SKB_FRAGS + 4
+    has_bql: bool = True
+    xps: Callable[[CpuMask, int], list[CpuMask]] | None = None
+    watchdog_s: int = 5
 
 
 def _one_cpu_each(online: CpuMask, queues: int) -> list[CpuMask]:
     return [1 << n % online.bit_count() for n in range(queues)]
+
+
+def _cpus_in_turn(online: CpuMask, queues: int) -> list[CpuMask]:
+    """mlx5e_set_default_xps_cpumasks(): no CPU goes without a queue."""
+    masks = [0] * queues
+    for place, cpu in enumerate(cpus_of(online)):
+        masks[place % queues] |= 1 << cpu
+    return masks
 
 
 def _groups_of_cpus(online: CpuMask, queues: int) -> list[CpuMask]:
@@ -95,8 +120,18 @@ def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
 
 
 STYLES = {
-    "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e),
-    "vmxnet3": Style("vmxnet3", (0x15AD, 0x07B0, 0x020000), _vmxnet3, least_vectors=3, ring=1024),
+    "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e, tx="handler", wake_room=32),
+    "vmxnet3": Style(
+        "vmxnet3",
+        (0x15AD, 0x07B0, 0x020000),
+        _vmxnet3,
+        least_vectors=3,
+        ring=1024,
+        mbps=10_000,
+        stop_room=2,
+        wake_room=6,
+        has_bql=False,
+    ),
     "virtio-net": Style(
         "virtio-pci",
         (0x1AF4, 0x1000, 0x020000),
@@ -106,6 +141,11 @@ STYLES = {
         keeps_queues=True,
         keeps_irqs=True,
         overflow="rx_dropped",
+        mbps=10_000,
+        tx="napi",
+        stop_room=MAX_SKB_FRAGS + 2,
+        wake_room=MAX_SKB_FRAGS + 2,
+        xps=_groups_of_cpus,
     ),
     "ice": Style(
         "ice",
@@ -115,8 +155,19 @@ STYLES = {
         needs_messages=True,
         ring=2048,
         overflow="rx_dropped",
+        mbps=100_000,
+        tx_budget=256,
+        stop_room=MAX_SKB_FRAGS + 6,
+        wake_room=2 * (MAX_SKB_FRAGS + 6),
+        xps=_one_cpu_each,
     ),
-    "igb": Style("igb", (0x8086, 0x1521, 0x020000), _igb),
+    "igb": Style(
+        "igb",
+        (0x8086, 0x1521, 0x020000),
+        _igb,
+        tx_budget=128,
+        wake_room=2 * (MAX_SKB_FRAGS + 4),
+    ),
     "mlx5": Style(
         "mlx5_core",
         (0x15B3, 0x1017, 0x020000),
@@ -124,5 +175,11 @@ STYLES = {
         hints=_one_cpu_each,
         needs_messages=True,
         ring=1024,
+        mbps=100_000,
+        tx_budget=128,
+        stop_room=31,  # two of the largest send requests, less one
+        wake_room=31,
+        xps=_cpus_in_turn,
+        watchdog_s=15,
     ),
 }

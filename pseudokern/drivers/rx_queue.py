@@ -9,6 +9,7 @@ from pseudokern.kernel.napi import CountedNapi
 from pseudokern.x86.gate import CountedGate
 
 if TYPE_CHECKING:
+    from pseudokern.drivers.tx_cleaner import Cleaner
     from pseudokern.kernel.feed import Feed
 
 RING = 512  # buffers, if the driver's default is not known
@@ -23,9 +24,11 @@ class Ring:
     discarded   frames that were in it when the interface went down
     frame_bytes how long its frames are, on average
     feed        of a queue that a load feeds (fed_queue.py): when its frames come
+    cleaner     cleans the transmit ring that is polled together with it; None: there is none
     """
 
-    __slots__ = ("_bytes", "_packets", "discarded", "dropped", "feed", "frame_bytes", "size")
+    __slots__ = ("_bytes", "_packets", "cleaner", "discarded", "dropped", "feed", "frame_bytes",
+                 "size")  # fmt: skip
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -33,6 +36,7 @@ class Ring:
         self.discarded = 0
         self.frame_bytes = FRAME_BYTES
         self.feed: Feed | None = None
+        self.cleaner: Cleaner | None = None
         self._bytes = self._packets = 0  # until frames became so long
 
     def bytes_of(self, packets: int) -> int:
@@ -113,6 +117,26 @@ class RxQueue(CountedNapi):
         self.unpolled += 1
         if not self.scheduled:
             self._trigger(now_ns)
+
+    @property
+    def is_count(self) -> bool:
+        return type(self).poll is RxQueue.poll
+
+    @property
+    def has_more(self) -> bool:
+        return self.whole_ring.cleaner is not None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a poll would find something."""
+        cleaner = self.whole_ring.cleaner
+        return self.unpolled > 0 or (cleaner is not None and cleaner.has_work)
+
+    def poll(self, weight: int) -> int:
+        cleaner = self.whole_ring.cleaner
+        if cleaner is not None:
+            cleaner.clean(self)
+        return super().poll(weight)
 
     def poll_some(self, weight: int) -> int:
         ring = self.whole_ring

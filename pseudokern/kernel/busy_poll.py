@@ -118,6 +118,8 @@ class BusyLoop:
         """Take what is there; how many packets that were."""
         kernel = self._kernel
         work = napi.poll(self.options.budget)
+        if napi.extra_ns:
+            self.task.compute(system_ns=napi.extra_ns)
         if not work:
             return 0
         self.rx_packets += work

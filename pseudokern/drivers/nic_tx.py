@@ -1,0 +1,192 @@
+"""Transmit frames by a network card, as its driver does.
+
+Each channel has a transmit ring beside its receive queue. Most drivers have one vector and one NAPI
+for both, whose polls clean the transmit ring first; virtio_net has a vector and a NAPI for each,
+and e1000e cleans in the hard handler of a vector of its own, so that NET_TX frees the packets. On
+the INTx line all are polled together. What cleans a ring tells the stack, and wakes its queue.
+
+A ring has to do with interrupts only from its first frame on: a card that sends nothing is as fast
+as if it could not.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from pseudokern.drivers.dim import TX_EQE, TX_ICE, Dim
+from pseudokern.drivers.moderation import Waiting
+from pseudokern.drivers.tx_cleaner import Cleaner
+from pseudokern.drivers.tx_ring import TxRing, Wire
+from pseudokern.irq.flags import IrqReturn
+from pseudokern.kernel.cpumask import CpuId
+from pseudokern.kernel.dql import Dql
+from pseudokern.kernel.net_tx import TxQueue, net_tx_of
+from pseudokern.kernel.qdisc import Packet
+from pseudokern.kernel.xps import Xps
+from pseudokern.x86.msi_chip import message_of
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic
+
+
+class NicTx:
+    """The transmit side of one card.
+
+    rings, queues  by number, every one that there was since probe(): the counts stay
+    xps            which CPUs send by which queue
+    xdp_drops      frames that came without the stack and found no room
+    """
+
+    def __init__(self, nic: "Nic") -> None:
+        self.wire = Wire(nic.style.mbps)
+        self.xps = Xps()
+        self._nic = nic
+        self._cleaners: dict[int, Cleaner] = {}
+        self.reset()
+        if nic.is_up:
+            self.start()
+
+    def reset(self) -> None:
+        """The driver is bound anew."""
+        self.rings: list[TxRing] = []
+        self.queues: list[TxQueue] = []
+        self.xdp_drops = 0
+        self._connected: set[int] = set()
+        self._xps_channels = 0
+
+    @property
+    def count(self) -> int:
+        """Queues in use: real_num_tx_queues."""
+        nic = self._nic
+        return min(nic.channels, len(nic.queues)) or nic.channels
+
+    @property
+    def cleaned_by(self) -> Literal["shared", "napi", "handler"]:
+        """See Style.tx; on the INTx line everything is polled together."""
+        return self._nic.style.tx if self._nic.vectors else "shared"
+
+    def start(self) -> None:
+        """The interface is up."""
+        nic = self._nic
+        for number in range(self.count):
+            if number == len(self.rings):
+                self.rings.append(TxRing(self.wire, nic.ethtool.tx_ring))
+                dql = Dql(nic.kernel.hz) if nic.style.has_bql else None
+                self.queues.append(TxQueue(self, number, dql))
+            self.rings[number].size = nic.ethtool.tx_ring
+            self.queues[number].activate(nic.kernel.jiffies)
+        if self._xps_channels != self.count:
+            self.set_xps()
+        for number in range(self.count):
+            if number in self._connected:
+                self._connect(number)
+
+    def stop(self) -> None:
+        """The interface goes down, with all that waits."""
+        now_ns = self._nic.kernel.timeline.now_ns
+        for queue, ring in zip(self.queues, self.rings, strict=True):
+            queue.deactivate()
+            ring.purge(now_ns)
+        for cleaner in self._cleaners.values():
+            cleaner.stop()
+
+    def set_xps(self) -> None:
+        """As the driver does: when it has other queues, or, if it follows CPUs, other CPUs."""
+        count, style = self.count, self._nic.style
+        self.xps.keep(count)
+        if style.xps is not None:
+            self.xps.cpus.update(enumerate(style.xps(self._nic.kernel.online, count)))
+        self._xps_channels = count
+
+    def queue_for(self, cpu: CpuId, flow_hash: int, rx_queue: int = -1) -> TxQueue:
+        """netdev_pick_tx(): by which queue code on cpu sends a packet."""
+        return self.queues[self.xps.queue_of(cpu, flow_hash, rx_queue, self.count)]
+
+    def send(self, queue: TxQueue, packet: Packet, now_ns: int) -> int:
+        """Send a packet through the stack; when this CPU is done with it."""
+        return net_tx_of(self._nic.kernel).dev_queue_xmit(queue, packet, now_ns)
+
+    def xdp_xmit(self, number: int, sizes: list[int], now_ns: int) -> int:
+        """Send frames, of so many bytes, without the stack: XDP_TX from a poll of queue `number`.
+
+        They go into the ring of that queue, from now_ns on. How many found room; the rest is
+        dropped (xdp_drops). What it takes of the CPU is the caller's to charge: cost.xmit_ns.
+        """
+        sent = 0
+        for size in sizes:
+            if self.rings[number].free <= 0:
+                break
+            self._post(number, Packet(size, now_ns), now_ns)
+            sent += 1
+        self.xdp_drops += len(sizes) - sent
+        return sent
+
+    def start_xmit(self, queue: TxQueue, packet: Packet, now_ns: int) -> None:
+        number, style = queue.number, self._nic.style
+        if style.tx == "napi" and number in self._connected:
+            self._cleaners[number].clean_old()  # start_xmit() of virtio_net
+        ring = self._post(number, packet, now_ns)
+        queue.sent(packet.size)
+        if ring.free < style.stop_room:
+            queue.drv_xoff = True
+
+    def _post(self, number: int, packet: Packet, now_ns: int) -> TxRing:
+        if number not in self._connected:
+            self._connected.add(number)
+            self._connect(number)
+        ring = self.rings[number]
+        ring.post(packet, now_ns)
+        self._cleaners[number].interrupt.posted()
+        return ring
+
+    def _connect(self, number: int) -> None:
+        """The ring's first frame, or the interface is up again: have it cleaned from now on."""
+        nic, cleaned_by = self._nic, self.cleaned_by
+        cleaner = self._cleaners.get(number)
+        if cleaner is None:
+            cleaner = self._cleaners[number] = Cleaner(nic.kernel, nic.style)
+        cleaner.ring, cleaner.queue = self.rings[number], self.queues[number]
+        queue, (_, desc) = nic.queues[number], nic.sources[number]
+        queue.whole_ring.cleaner = None if cleaned_by == "handler" else cleaner
+        if cleaned_by == "shared":
+            cleaner.share(queue)
+        else:
+            own = next(
+                desc
+                for vector, desc in nic.vectors
+                if vector.queue == number and not vector.receives
+            )
+            cleaner.separate(message_of(own))
+        if desc is not None:
+            desc.changed()  # polls of the receive queue do more now
+        self.moderate(number)
+
+    def handle(self, number: int) -> IrqReturn:
+        """The hard handler of a vector that a transmit ring has for itself."""
+        if number in self._connected:
+            cleaner = self._cleaners[number]
+            if self.cleaned_by == "napi":
+                cleaner.napi.schedule(self._nic.kernel.this)
+            else:
+                cleaner.clean_in_handler()
+        return IrqReturn.HANDLED
+
+    def moderate(self, number: int) -> None:
+        """Wait with the interrupts of a ring as is set now."""
+        if number not in self._connected:
+            return
+        ethtool, interrupt = self._nic.ethtool, self._cleaners[number].interrupt
+        coalesce, is_gap = ethtool.coalesce, ethtool.ops.is_gap
+        moderation = ethtool.moderation_of(number)
+        interrupt.receive = moderation if self.cleaned_by == "shared" else None
+        interrupt.pace = moderation if ethtool.reads_words else None
+        us, frames = coalesce.get("tx-usecs", 0), coalesce.get("tx-frames", 1)
+        interrupt.adaptive = None
+        if coalesce.get("adaptive-tx"):
+            interrupt.adaptive = Dim(TX_ICE if is_gap else TX_EQE)
+            us, frames = interrupt.adaptive.moderation
+        floor_us = coalesce.get("rx-usecs-high", 0)
+        interrupt.wait(Waiting(us, 0 if is_gap else frames, is_gap, floor_us))
+
+    def in_flight(self) -> int:
+        """Packets in qdiscs and rings."""
+        queued = sum(len(queue.qdisc) for queue in self.queues)
+        return queued + sum(ring.in_flight for ring in self.rings)
