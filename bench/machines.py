@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pseudokern.drivers.nic import Nic
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
 
@@ -17,9 +18,11 @@ Environment = Mapping[str, str] | None
 Process = subprocess.Popen[bytes]
 
 
-def network_machine(cards: int, queues: int, cpus: int, rate_hz: float) -> Machine:
+def network_machine(
+    cards: int, queues: int, cpus: int, rate_hz: float, *, waits: bool = False
+) -> Machine:
     """Cards whose queues are dealt out to the CPUs in turn, each queue with rate_hz frames a
-    second; programs rest."""
+    second; programs rest. Each frame interrupts, unless it waits as the driver would have it."""
     text = f'[machine]\nname = "bench"\ncpus = {cpus}\nseed = 1\n'
     text += "[load]\nuser = 0\nwakeups = 0\ntlb = 0\ncall = 0\n"
     for card in range(cards):
@@ -32,7 +35,11 @@ def network_machine(cards: int, queues: int, cpus: int, rate_hz: float) -> Machi
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(text)
         file.flush()
-        return Machine(load(file.name), seed=1)
+        machine = Machine(load(file.name), seed=1)
+    for card in machine.devices:
+        if isinstance(card, Nic) and not waits:
+            card.ethtool.set_coalescing({"rx-usecs": 0})
+    return machine
 
 
 @contextmanager

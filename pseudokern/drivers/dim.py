@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 EVENTS = 64  # interrupts between two decisions: DIM_NEVENTS
 SIGNIFICANT_PERCENT = 10
+DEFAULT_LINE = 1  # of a profile: what queues begin with
 MOST_STEPS = 10  # without parking in between; tired after that
 NS_PER_US = 1000
 US_PER_MS = 1000
@@ -32,11 +33,15 @@ class Rates(NamedTuple):
 
 
 class Dim:
-    """The state of one queue. index is the line of the profile that it uses."""
+    """The state of one queue.
 
-    def __init__(self, profile: Sequence[tuple[int, int]]) -> None:
+    index  the line of the profile that it uses, or believes to use until its first step: most
+           drivers begin with the second line, and count from the first
+    """
+
+    def __init__(self, profile: Sequence[tuple[int, int]], index: int = 0) -> None:
         self.profile = profile
-        self.index = 0
+        self.index = index
         self.state: Literal["on top", "tired", "right", "left"] = "on top"
         self._previous = Rates(0, 0, 0)
         self._start: tuple[int, int, int] | None = None

@@ -43,7 +43,7 @@ class Waiting(NamedTuple):
 class Moderation:
     """What stands between one queue and its message.
 
-    desc  whose counts are to be folded before those of the queue are read
+    desc  whose counts are not yet all among those of the queue
     """
 
     __slots__ = ("_alarm", "_delay_ns", "_frames", "_gap_ns", "_is_waiting", "_most_frames",
@@ -145,12 +145,16 @@ class Moderation:
                 us, frames = adaptive.moderation
                 self.wait(self.waiting._replace(us=us, frames=frames))
         elif adaptive is not None:
-            packets, size = self._counts()
+            packets, size = counts = self._counts()
+            before_hz = adaptive.rate_hz
             adaptive.interrupted(packets - self._noted[0], size - self._noted[1])
-            self.wait(self.waiting._replace(us=1_000_000 // adaptive.rate_hz))
-            self._noted = (packets, size)
+            if adaptive.rate_hz != before_hz:
+                self.wait(self.waiting._replace(us=1_000_000 // adaptive.rate_hz))
+            self._noted = counts
 
     def _counts(self) -> tuple[int, int]:
+        """Packets polled so far, and their bytes; to fold the counts for that would take longer."""
+        packets = self.queue.packets
         if self.desc is not None and self.desc.fast_counts is not None:
-            self.desc.fast_counts.fold()
-        return self.queue.packets, self.queue.bytes
+            packets += self.desc.fast_counts.packets_to_fold
+        return packets, self.queue.whole_ring.bytes_of(packets)

@@ -78,7 +78,7 @@ class Nic(NetDevice):
 
     @cached_property
     def ethtool(self) -> "NicEthtool":
-        """What ethtool can set; few cards are asked."""
+        """What ethtool can set."""
         from pseudokern.drivers.nic_ethtool import NicEthtool
 
         return NicEthtool(self)
@@ -130,8 +130,7 @@ class Nic(NetDevice):
         self.sources = []
         self.rings = []
         self.channels, self.ring_size = self.options["queues"], self.style.ring
-        if "ethtool" in self.__dict__:
-            self.ethtool.reset()
+        self.ethtool.reset()
         if "tx" in self.__dict__:
             self.tx.reset()
         self.vectors: list[tuple[Vector, IrqDesc]] = []
@@ -163,8 +162,7 @@ class Nic(NetDevice):
 
     def stop(self) -> None:
         self.stop_traffic()
-        if "ethtool" in self.__dict__:
-            self.ethtool.stop()
+        self.ethtool.stop()
         if "tx" in self.__dict__:
             self.tx.stop()
         for queue in self.queues:
@@ -217,8 +215,7 @@ class Nic(NetDevice):
                 self.channels = before
                 self._alloc_again()
                 raise
-        if "ethtool" in self.__dict__:
-            self.ethtool.channels_changed()
+        self.ethtool.channels_changed()
         if was_up:
             self.open()
 
@@ -272,8 +269,7 @@ class Nic(NetDevice):
             self.rings.append(queue)
         self.queues.append(queue)
         self.sources.append((source, desc))
-        if "ethtool" in self.__dict__:
-            self.ethtool.moderate_queue(number)
+        self.ethtool.moderate_queue(number)
         return queue
 
     def _poll_queues(self) -> IrqReturn:

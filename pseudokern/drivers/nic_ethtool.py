@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pseudokern.drivers.dim import RX_EQE, RX_ICE, Dim
+from pseudokern.drivers.dim import DEFAULT_LINE, RX_EQE, RX_ICE, Dim
 from pseudokern.drivers.itr import RATES_HZ, AdaptiveItr
 from pseudokern.drivers.moderation import Moderation, Waiting
 from pseudokern.drivers.nic_ops import OPS
@@ -207,8 +207,8 @@ class NicEthtool:
         frames = self.coalesce.get("rx-frames", 0 if self.ops.is_gap else 1)
         waiting = Waiting(us, frames, self.ops.is_gap, self.coalesce.get("rx-usecs-high", 0))
         if self.coalesce.get("adaptive-rx"):
-            dim = Dim(RX_ICE if self.ops.is_gap else RX_EQE)
-            us, frames = dim.moderation
+            dim = Dim(RX_ICE, DEFAULT_LINE) if self.ops.is_gap else Dim(RX_EQE)
+            us, frames = dim.profile[DEFAULT_LINE]
             return waiting._replace(us=us, frames=frames), dim
         if self.reads_words and us in (DYNAMIC, CONSERVATIVE):
             itr = AdaptiveItr(conservative=us == CONSERVATIVE)

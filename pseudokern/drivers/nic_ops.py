@@ -42,11 +42,11 @@ class Ops(NamedTuple):
 
 OPS = {
     "e1000e": Ops(
-        firmware="1.8-0", coalesce={"rx-usecs": 0}, channels="", indirection=0
+        firmware="1.8-0", coalesce={"rx-usecs": 3}, channels="", indirection=0
     ),
     "igb": Ops(
         firmware="1.63, 0x80000a05",
-        coalesce={"rx-usecs": 0, "tx-usecs": 0},
+        coalesce={"rx-usecs": 3, "tx-usecs": 0},
         most_channels=8,
         other=1,
         in_blocks=True,
@@ -56,7 +56,7 @@ OPS = {
         ring=(64, 8160, 32),
         strict_ring=True,
         coalesce={
-            "adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs": 0, "tx-usecs": 0, "rx-usecs-high": 0,
+            "adaptive-rx": 1, "adaptive-tx": 1, "rx-usecs": 50, "tx-usecs": 50, "rx-usecs-high": 0,
         },
         most_us=8160,
         other=1,
@@ -69,8 +69,8 @@ OPS = {
         power_of_two=True,
         strict_ring=True,
         coalesce={
-            "adaptive-rx": 0, "adaptive-tx": 0,
-            "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 16, "tx-frames": 32,
+            "adaptive-rx": 1, "adaptive-tx": 1,
+            "rx-usecs": 8, "rx-frames": 256, "tx-usecs": 8, "tx-frames": 128,
         },
         most_us=4095,
         is_gap=False,

@@ -42,6 +42,10 @@ BAD_ANSWERS_REPORTED = 100
 class CountSource(Protocol):
     """Something that counted interrupts of a line by itself and can hand them over."""
 
+    @property
+    def packets_to_fold(self) -> int:
+        """Packets of polls that it has counted, and not handed over yet."""
+
     def fold(self) -> None:
         """Add the counts to the descriptor's, and begin again at zero."""
 

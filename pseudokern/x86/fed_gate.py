@@ -39,6 +39,10 @@ class FedGate(NapiGate):
         elif packets >= NAPI_WEIGHT:
             EdgeGate.fire(self, now_ns)  # through NET_RX, which knows when the poll begins
 
+    @property
+    def packets_to_fold(self) -> int:
+        return self.polls + self.fed.packets
+
     def fold(self) -> None:
         super().fold()
         self.fed.fold()

@@ -90,6 +90,10 @@ class EdgeGate:
                 kernel.softirqs.irq_exit(this, end_ns, end_ns - now_ns)
             kernel.this = outer
 
+    @property
+    def packets_to_fold(self) -> int:
+        return 0
+
     def fold(self) -> None:
         if count := self.count:
             self.count = 0
@@ -168,6 +172,10 @@ class NapiGate(EdgeGate):
             this.softirq_pending |= NET_RX_BIT
         kernel.softirqs.run_ended(this, began_ns, end_ns)
 
+    @property
+    def packets_to_fold(self) -> int:
+        return self.polls
+
     def fold(self) -> None:
         super().fold()
         if polls := self.polls:
@@ -198,6 +206,10 @@ class CountedGate(NapiGate):
     def install(self, cpu: Cpu, vector: Vector) -> None:
         super().install(cpu, vector)
         self.counted.install(cpu, self._this)
+
+    @property
+    def packets_to_fold(self) -> int:
+        return self.polls + self.counted.polls
 
     def fold(self) -> None:
         super().fold()

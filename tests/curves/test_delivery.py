@@ -5,7 +5,7 @@ import pytest
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_results import results
 from pseudokern.kernel.cost import CostModel
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import MS, new_pc, run_for
 
 FRAMES = 1_000
@@ -15,7 +15,7 @@ FASTEST_NS, SLOWEST_NS = 200, 500
 
 def card_after_all_frames(gates):
     pc = new_pc(1, cost=CostModel(), gates=gates)
-    card = plugged(pc, Nic, "eth0", style="mlx5")
+    card = at_once(plugged(pc, Nic, "eth0", style="mlx5"))
     now_ns = pc.kernel.timeline.now_ns
     card.feed(0).begin(iter([[now_ns + (n + 1) * APART_NS for n in range(FRAMES)]]))
     run_for(pc, 200 * MS)

@@ -16,7 +16,7 @@ from pseudokern.irq.manage import irq_set_affinity
 from pseudokern.kernel.cost import CostModel
 from pseudokern.sim.timeline import SOURCE_BITS
 from pseudokern.x86.msi_chip import message_of
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import MS, new_pc, run_for
 
 CPUS = 3
@@ -33,7 +33,7 @@ class Card:
     def __init__(self, style, seed, cost=COST, grain_ns=GRAIN_NS):
         self.pc = new_pc(CPUS, seed=seed, cost=cost)
         self.timeline = self.pc.kernel.timeline
-        self.nic = plugged(self.pc, Nic, "eth0", style=style, queues=QUEUES)
+        self.nic = at_once(plugged(self.pc, Nic, "eth0", style=style, queues=QUEUES))
         draw = Random(seed)
         gaps = draw.choice([(0, 0, 0, 1), (0, 1, 2, 5, 20), (0,) * 100 + (2_000,)])
         steps = 0
@@ -188,9 +188,11 @@ def test_adaptive_moderation_decides_the_same(style, adaptive, seed):
         told.do(step)
         fed.do(step)
         assert fed.state() == told.state()
-    moderated = [told.nic.ethtool, fed.nic.ethtool]
-    waits = [[m.waiting for m in ethtool._moderations.values()] for ethtool in moderated]
-    assert waits[0] == waits[1]
+    told_waits, fed_waits = (
+        [card.nic.ethtool._moderations[number, is_fed].waiting for number in range(QUEUES)]
+        for card, is_fed in ((told, False), (fed, True))
+    )
+    assert told_waits == fed_waits
 
 
 def test_a_queue_that_nobody_polls_keeps_no_more_frames_than_its_ring_has_room_for():

@@ -5,7 +5,7 @@ import pytest
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_results import results
 from pseudokern.kernel.cost import CostModel
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.drivers.test_net_load import load
 from tests.machine_parts import MS, new_pc, run_for
 
@@ -17,7 +17,7 @@ POLLED_NS = COST.overhead_ns + COST.handler_ns + COST.softirq_ns
 
 def new_card(gates=True, **written):
     pc = new_pc(1, cost=COST, gates=gates)
-    return pc, plugged(pc, Nic, "eth0", style="mlx5", **written)
+    return pc, at_once(plugged(pc, Nic, "eth0", style="mlx5", **written))
 
 
 def frames_at(pc, card, *times_ns):

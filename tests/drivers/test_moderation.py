@@ -5,6 +5,7 @@ import pytest
 from pseudokern.drivers.dim import RX_EQE, Dim, Rates
 from pseudokern.drivers.itr import AdaptiveItr
 from pseudokern.drivers.nic import Nic
+from tests.drivers.plugging import at_once
 from tests.machine_parts import MS, run_for
 
 US = 1_000
@@ -22,14 +23,14 @@ def frame(pc, nic, after_ns=0):
 
 @pytest.fixture
 def mlx5(plug):
-    return plug(Nic, "eth0", style="mlx5")
+    return at_once(plug(Nic, "eth0", style="mlx5"))
 
 
 def rows(pc):
     return interrupts(pc, "mlx5_comp0@pci:0000:00:02.0")
 
 
-def test_frame_interrupts_at_once_by_default(pc, mlx5):
+def test_frame_interrupts_at_once_if_it_shall_not_wait(pc, mlx5):
     frame(pc, mlx5)
     assert rows(pc) == 1
 
@@ -71,8 +72,8 @@ def test_intel_card_keeps_100_us_from_one_interrupt_to_the_next(pc, plug):
     assert interrupts(pc, "eth0-TxRx-0") == 2
 
 
-def test_default_settings_are_as_if_nobody_had_set_any(pc, plug):
-    one = plug(Nic, "eth0", style="mlx5", rate="50 kHz")
+def test_a_card_that_waits_no_more_is_as_if_it_never_had(pc, plug):
+    one = at_once(plug(Nic, "eth0", style="mlx5", rate="50 kHz"))
     one.ethtool.set_coalescing({"rx-usecs": 50, "rx-frames": 64})
     one.ethtool.set_coalescing({"rx-usecs": 0, "rx-frames": 1})
     run_for(pc, 20 * MS)
@@ -83,7 +84,7 @@ def test_default_settings_are_as_if_nobody_had_set_any(pc, plug):
 
 @pytest.mark.parametrize(("us", "expected_hz"), [(10, 66_000), (50, 18_200), (250, 3_940)])
 def test_rate_of_interrupts_falls_to_one_for_each_wait(pc, plug, us, expected_hz):
-    card = plug(Nic, "eth0", style="mlx5", rate="200 kHz")
+    card = at_once(plug(Nic, "eth0", style="mlx5", rate="200 kHz"))
     card.ethtool.set_coalescing({"rx-usecs": us, "rx-frames": 0})
     run_for(pc, 200 * MS)
     assert rows(pc) * 5 == pytest.approx(expected_hz, rel=0.06)
@@ -92,12 +93,20 @@ def test_rate_of_interrupts_falls_to_one_for_each_wait(pc, plug, us, expected_hz
 
 
 def test_moderation_stays_when_the_interface_goes_down_and_up(pc, plug):
-    card = plug(Nic, "eth0", style="mlx5", rate="200 kHz")
+    card = at_once(plug(Nic, "eth0", style="mlx5", rate="200 kHz"))
     card.ethtool.set_coalescing({"rx-usecs": 100, "rx-frames": 0})
     card.close()
     card.open()
     run_for(pc, 100 * MS)
     assert rows(pc) * 10 == pytest.approx(9_500, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("style", "us"), [("mlx5", 8), ("ice", 8), ("igb", 50), ("e1000e", 50), ("virtio-net", 0)]
+)
+def test_a_card_that_nobody_has_set_waits_as_its_driver_has_it_begin(pc, plug, style, us):
+    card = plug(Nic, "eth0", style=style)
+    assert sum(moderation.waiting.us for moderation in card.ethtool._moderations.values()) == us
 
 
 def test_adaptive_moderation_waits_longer_under_load_than_without(pc, plug):

@@ -4,6 +4,7 @@ import pytest
 
 from pseudokern.drivers.nic import Nic
 from pseudokern.kernel.softirq import Softirq
+from tests.drivers.plugging import at_once
 from tests.machine_parts import MS, run_for
 
 US = 1_000
@@ -19,7 +20,7 @@ def net_rx(pc):
 
 
 def tuned(plug, timeout_ns, polls, **written):
-    card = plug(Nic, "eth0", style="igb", **written)
+    card = at_once(plug(Nic, "eth0", style="igb", **written))
     card.napi.gro_flush_timeout_ns, card.napi.defer_hard_irqs = timeout_ns, polls
     card.napi.apply()
     return card

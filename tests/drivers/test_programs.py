@@ -5,7 +5,7 @@ import pytest
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.programs import Programs
 from pseudokern.kernel.cputime import unclaimed
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import HZ, new_pc, run_for
 
 SECOND_NS = 1_000_000_000
@@ -72,7 +72,7 @@ def test_calls_are_not_shootdowns():
 
 def test_what_interrupts_take_of_a_program_is_not_user_time():
     pc = machine(user=0.999, burst_ns=1_000_000_000)
-    busy = plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"])
+    busy = at_once(plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"]))
     run_for(pc, 2 * SECOND_NS)
     pc.fold_counts()
     this = pc.kernel.cpus[1]

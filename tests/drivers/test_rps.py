@@ -5,12 +5,13 @@ import pytest
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_napi import tuned
+from tests.drivers.plugging import at_once
 from tests.machine_parts import MS, run_for
 
 
 @pytest.fixture
 def card(pc, plug):
-    card = plug(Nic, "eth0", style="mlx5", affinity=["0"])
+    card = at_once(plug(Nic, "eth0", style="mlx5", affinity=["0"]))
     load = {name: key.parse_default(None, {}) for name, key in NET_LOAD_KEYS.items()}
     card.set_load({**load, "rate": 200_000.0, "flows": 200})
     return card

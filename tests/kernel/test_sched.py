@@ -9,7 +9,7 @@ from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import SchedTask
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import HZ, MS, new_pc, on_cpu, run_for
 
 SECOND_NS = 1_000_000_000
@@ -76,7 +76,7 @@ def test_new_tasks_spread_over_the_cpus(pc):
 
 def test_user_time_is_what_interrupts_leave(pc):
     task = started(pc, Busy, 0b10)
-    plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"])
+    at_once(plugged(pc, Nic, "eth0", rate="100 kHz", affinity=["1"]))
     run_for(pc, SECOND_NS)
     pc.kernel.sched.update()
     this = pc.kernel.cpus[1]

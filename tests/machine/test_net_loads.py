@@ -87,7 +87,7 @@ def test_bursts_have_pauses_between_them(boot):
 def test_load_ends_at_its_time(boot):
     machine = boot('[[load]]\ndevice = "eth0"\nrate = "100 kHz"\nuntil = "1010 ms"\n')
     assert sum(packets(machine, 10 * MS)) > 800
-    assert sum(packets(machine, 10 * MS)) < 2
+    assert sum(packets(machine, 10 * MS)) < 50  # that waited for their interrupt
 
 
 def test_bytes_are_those_of_the_frames_of_the_load(boot):
