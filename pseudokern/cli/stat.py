@@ -13,7 +13,7 @@ APPLICATIONS = RESULTS.with_name("application_results")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 # What a device has at a moment, or since boot; all else is a count.
-STATES_OF_DEVICE = ("cpu", "in_flight", "waiting", "latency", "interrupt")
+STATES_OF_DEVICE = ("cpu", "pid", "in_flight", "waiting", "latency", "interrupt")
 
 Values = dict[str, int | str]
 Ticks = dict[str, dict[str, int]]

@@ -70,6 +70,10 @@ IO_KEYS: Mapping[str, Key] = {
     "read": Key(Share(), default="100%", doc="part of the I/Os that read; the others write"),
     "size": Key(Size(), default="4 KB", doc="of each I/O"),
     "iopoll": Key(Flag(), default=False, doc="look for the end instead of sleeping: poll queues"),
+    "sqpoll": Key(Flag(), default=False, doc="have a thread of the kernel submit: io_uring"),
+    "sq_thread_idle": Key(Duration(), default="1 s", doc="then that thread sleeps"),
+    "sq_thread_cpu": Key(CpuList(), doc="where it runs, one CPU for each; anywhere if left out"),
+    "queue": Key(Duration(), default="200 ns", doc="CPU time to put an I/O into the ring"),
 }
 
 
@@ -157,10 +161,12 @@ class Application(Generic[Thread]):
             task = self.new_thread(self._pc.irqs.kthreads.take_pid(), number)
             self.threads.append(task)
             sched.set_scheduler(task, *wanted)
-            sched.start(task)
+            for each in task.group:
+                sched.start(each)
 
     def _end(self, task: Thread) -> None:
-        self._sched.stop(task)
+        for each in task.group:
+            self._sched.stop(each)
         self.gone.append(task)
 
     def counts(self) -> Mapping[str, int]:
@@ -180,13 +186,16 @@ class Application(Generic[Thread]):
         shown += [(f"p{part:g}", latency.percentile_ns(part)) for part in (50, 99, 99.9)]
         shown.append(("max", latency.most_ns))
         lines += [f"latency_{name} {latency_ns / 1000:.1f} us" for name, latency_ns in shown]
-        everybody: list[SchedTask] = [*self.tasks, *self.gone]
+        others = [other for task in self.tasks for other in task.others]
+        gone = [each for task in self.gone for each in task.group]
+        everybody: list[SchedTask] = [*self.tasks, *others, *gone]
         lines.append(f"user {sum(task.utime_ns for task in everybody) // 1000} us")
         lines.append(f"system {sum(task.stime_ns for task in everybody) // 1000} us")
+        named = [(f"thread-{number}", task) for number, task in enumerate(self.tasks)]
         lines += [
-            f"thread-{number} pid {task.pid} cpu {task.cpu} state {task.state}"
+            f"{name} pid {task.pid} cpu {task.cpu} state {task.state}"
             f" user_us {task.utime_ns // 1000} system_us {task.stime_ns // 1000}"
-            for number, task in enumerate(self.tasks)
+            for name, task in [*named, *((other.comm, other) for other in others)]
         ]
         return "\n".join(lines) + "\n"
 

@@ -140,6 +140,7 @@ COLLECTIONS = {
             machine.irqs.kthreads.by_pid.get(number := _number(name)) or machine.tasks.get(number)
         ),
     ),
+    "{tid}": Collection(proc_pid.thread_ids, proc_pid.find_thread),
     "{action}": Collection(
         lambda _machine, desc: [a.proc_name for a in desc.actions if a.proc_name is not None],
         _find_action,
@@ -330,6 +331,9 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_PID}/comm", 0o644, proc_pid.show_comm),
     Entry(f"{_PID}/stat", 0o444, proc_pid.show_stat),
     Entry(f"{_PID}/status", 0o444, proc_pid.show_status),
+    Entry(f"{_PID}/task/{{tid}}/comm", 0o644, proc_pid.show_thread_comm),
+    Entry(f"{_PID}/task/{{tid}}/stat", 0o444, proc_pid.show_thread_stat),
+    Entry(f"{_PID}/task/{{tid}}/status", 0o444, proc_pid.show_thread_status),
     Entry(f"{_SYS_IRQ}/actions", 0o444, sys_irq.show_actions),
     Entry(f"{_SYS_IRQ}/chip_name", 0o444, sys_irq.show_chip_name),
     Entry(f"{_SYS_IRQ}/hwirq", 0o444, sys_irq.show_hwirq),

@@ -1,10 +1,14 @@
-"""Show /proc/PID of kernel threads and of the programs of applications.
+"""Show /proc/PID of kernel threads and of the programs of applications, and their threads.
 
 Follows fs/proc/array.c: do_task_stat() and proc_pid_status(). A kernel thread has no memory, no
 files and no parent but kthreadd; its comm is its whole name, however long. Of a program 15 letters
 of its name are its comm. Not modelled: its memory, and its files.
+
+What stands in /proc/PID/stat is of all threads of the process as to CPU time, and of the first one
+as to the rest; task/TID has each for itself.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpulist_format, cpumask_format
@@ -22,6 +26,21 @@ PF_KTHREAD = 0x00200000
 DEFAULT_PRIORITY = 20
 SIGNAL_CHLD = 17
 _STATES = {"R": "running", "S": "sleeping", "D": "disk sleep", "X": "dead"}
+
+
+def thread_ids(_machine: Machine, task: "KThread | SchedTask") -> list[str]:
+    """What is in /proc/PID/task."""
+    return [str(thread.pid) for thread in _group(task)]
+
+
+def find_thread(
+    _machine: Machine, name: str, task: "KThread | SchedTask"
+) -> "KThread | SchedTask | None":
+    return next((thread for thread in _group(task) if str(thread.pid) == name), None)
+
+
+def _group(task: "KThread | SchedTask") -> "Sequence[KThread | SchedTask]":
+    return [task] if isinstance(task, KThread) else task.group
 
 
 class _Shown(NamedTuple):
@@ -86,11 +105,22 @@ def show_cmdline(_machine: Machine, task: "KThread | SchedTask") -> bytes:
 
 def show_stat(machine: Machine, task: "KThread | SchedTask") -> bytes:
     """52 fields: those of proc_pid_stat(5) in their order."""
+    return _stat(machine, task, _group(task), len(_group(task)))
+
+
+def _stat(
+    machine: Machine,
+    task: "KThread | SchedTask",
+    charged: "Sequence[KThread | SchedTask]",
+    threads: int,
+) -> bytes:
+    """charged: whose CPU time it is."""
     shown = _shown(machine, task)
+    each_ns = [_shown(machine, thread).times_ns for thread in charged]
     ids = [task.state, shown.parent, 0, 0, 0, -1, shown.flags]
     faults = [0, 0, 0, 0]
-    times = [*(time_ns // NS_PER_TICK for time_ns in shown.times_ns), 0, 0]
-    scheduling = [shown.priority, shown.nice, 1, 0, task.start_ns // NS_PER_TICK]
+    times = [*(sum(times_ns) // NS_PER_TICK for times_ns in zip(*each_ns, strict=True)), 0, 0]
+    scheduling = [shown.priority, shown.nice, threads, 0, task.start_ns // NS_PER_TICK]
     memory_and_signals = [0, 0, (1 << 64) - 1, *[0] * 5, 0, 0, (1 << 31) - 1, 0, 1, 0, 0]
     place = [SIGNAL_CHLD, task.cpu, shown.rt_priority, shown.policy]
     rest = [0] * 11
@@ -99,6 +129,28 @@ def show_stat(machine: Machine, task: "KThread | SchedTask") -> bytes:
 
 
 def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
+    return _status(machine, task, len(_group(task)))
+
+
+def show_thread_stat(
+    machine: Machine, leader: "KThread | SchedTask", task: "KThread | SchedTask"
+) -> bytes:
+    return _stat(machine, task, [task], len(_group(leader)))
+
+
+def show_thread_status(
+    machine: Machine, leader: "KThread | SchedTask", task: "KThread | SchedTask"
+) -> bytes:
+    return _status(machine, task, len(_group(leader)))
+
+
+def show_thread_comm(
+    machine: Machine, _leader: "KThread | SchedTask", task: "KThread | SchedTask"
+) -> bytes:
+    return show_comm(machine, task)
+
+
+def _status(machine: Machine, task: "KThread | SchedTask", threads: int) -> bytes:
     nr_cpu_ids = machine.kernel.nr_cpu_ids
     shown = _shown(machine, task)
     allowed: CpuMask = task.cpus_allowed
@@ -106,7 +158,7 @@ def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
         ("Name", shown.comm),
         ("Umask", "0000"),
         ("State", f"{task.state} ({_STATES[task.state]})"),
-        ("Tgid", task.pid),
+        ("Tgid", task.pid if isinstance(task, KThread) else task.tgid),
         ("Ngid", 0),
         ("Pid", task.pid),
         ("PPid", shown.parent),
@@ -115,7 +167,7 @@ def show_status(machine: Machine, task: "KThread | SchedTask") -> bytes:
         ("Gid", "0\t0\t0\t0"),
         ("FDSize", 64),
         ("Kthread", int(_is_kernel(task))),
-        ("Threads", 1),
+        ("Threads", threads),
         ("Cpus_allowed", cpumask_format(allowed, nr_cpu_ids)),
         ("Cpus_allowed_list", cpulist_format(allowed)),
         ("voluntary_ctxt_switches", shown.switches[0]),

@@ -1,5 +1,7 @@
 """Hold what the scheduler knows of a task: struct task_struct, as far as it takes CPU time."""
 
+from collections.abc import Sequence
+
 from pseudokern.kernel.cpumask import CpuMask, first_cpu
 from pseudokern.kernel.kthread import Policy
 
@@ -21,6 +23,7 @@ class SchedTask:
     """A task. What it does is in step().
 
     is_kernel        it is a kernel thread
+    tgid             the PID of its process; others: the other threads of the process that it leads
     state            R: runs or could; S: sleeps; D: sleeps for I/O; X: it has ended
     cpu              where it runs, or ran last
     policy, nice, rt_priority  set together: Scheduler.set_scheduler()
@@ -36,6 +39,8 @@ class SchedTask:
     def __init__(self, pid: int, comm: str, cpus_allowed: CpuMask, start_ns: int) -> None:
         self.pid = pid
         self.comm = comm
+        self.tgid = pid
+        self.others: Sequence[SchedTask] = ()
         self.cpus_allowed = cpus_allowed
         self.start_ns = start_ns
         self.state = "S"
@@ -59,6 +64,11 @@ class SchedTask:
         self.is_rt = policy in REAL_TIME
         self.weight = IDLE_WEIGHT if policy is Policy.IDLE else WEIGHTS[nice - LEAST_NICE]
         self.per_ns = WEIGHT_RANGE // self.weight
+
+    @property
+    def group(self) -> "list[SchedTask]":
+        """It, and the threads of the process that it leads."""
+        return [self, *self.others]
 
     @property
     def left_ns(self) -> int:
