@@ -160,6 +160,10 @@ def _table(found: dict[str, Any]) -> str:
     shown = ["user", "system", "irq", "softirq", "idle"]
     if any(cpu["iowait"] for cpu in cpus.values()):
         shown.insert(4, "iowait")
+    if any(cpu["nice"] for cpu in cpus.values()):
+        shown.insert(1, "nice")
+    if any(cpu["steal"] for cpu in cpus.values()):
+        shown.insert(-1, "steal")
     head = ["cpu", *(f"%{state}" for state in shown)]
     rows = [[name, *(f"{cpu[state]:.1f}" for state in shown)] for name, cpu in cpus.items()]
     return "\n".join([*lines, *_columns([head, *rows])])

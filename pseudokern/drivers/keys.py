@@ -217,11 +217,16 @@ class Duration(NamedTuple):
         return duration_ns
 
 
-class Share:
-    """A part of the whole, such as "12%"; a number from 0 to 1."""
+class Share(NamedTuple):
+    """A part of the whole, such as "12%"; a number from 0 to most."""
+
+    most: float = 1.0
 
     def parse(self, value: object, limits: Limits) -> object:
-        return _parse_quantity(value, parse_share, "12%")
+        share = _parse_quantity(value, parse_share, "12%")
+        if isinstance(share, float) and share > self.most:
+            return _problem(f"is {quoted(value)}", f"use {self.most:.0%} or less")
+        return share
 
 
 class Size:

@@ -73,6 +73,10 @@ class Programs:
 
     def _switcher(self, this: PerCpu) -> Callable[[], None]:
         def switch() -> None:
+            if this.away_until_ns > self._kernel.timeline.now_ns:
+                self._kernel.want(this)
+                self._alarms[this.cpu].set(this.away_until_ns)
+                return
             if self._tasks:
                 self._wake_task(this)
                 return

@@ -55,6 +55,7 @@ _NOT_DRIVERS = {
     "rx_queue",
     "server",
     "sqpoll",
+    "steal",
     "test_lines",
     "traffic",
     "tx_cleaner",

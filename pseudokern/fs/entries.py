@@ -577,6 +577,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     ),
     Entry(f"{_DEBUG}/results/{{loaded}}", 0o400, _later("load", "show_results")),
     Entry(f"{_DEBUG}/ports", 0o600, ports.show_ports, ports.store_ports, ports.has_ports),
+    Entry(f"{_DEBUG}/steal", 0o600, _later("steal", "show_steal"), _later("steal", "store_steal")),
     Entry(f"{_DEBUG}/vcpu", 0o600, debug.show_vcpu, debug.store_vcpu),
     Special(f"{_DEBUG}/xdp/{{card}}", 0o600, _later("xdp", "XdpProgramFile")),
 )

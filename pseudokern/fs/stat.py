@@ -60,7 +60,7 @@ def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     now_ns, irq = machine.timeline.now_ns, irq_time(machine.kernel, this)
     off_ns, user_ns = this.offline_ns, this.user_ns
     if not machine.kernel.is_online(this.cpu):
-        off_ns += now_ns - this.offline_since_ns
+        off_ns += max(0, now_ns - this.offline_since_ns)
     idle_ns = max(0, now_ns - off_ns - user_ns - this.system_ns - sum(irq))
     if not this.is_idle:
         ran_ns = max(0, idle_ns - this.idle_ns)
@@ -74,8 +74,9 @@ def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
         iowait_ns,
         irq.hardirq_ns,
         irq.softirq_ns,
+        irq.steal_ns,
     ]
-    return [*times, 0, 0, 0]
+    return [*times, 0, 0]
 
 
 def _ticks(times_ns: list[int]) -> str:

@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 
 class IrqTime(NamedTuple):
-    """What interrupts have taken of a CPU until now, without what is to come."""
+    """What interrupts, and the host, have taken of a CPU until now, without what is to come."""
 
     hardirq_ns: int
     softirq_ns: int
+    steal_ns: int
 
 
 def irq_time(kernel: "Kernel", this: "PerCpu") -> IrqTime:
     """Bring the times of one CPU up to date. From any context."""
-    now_ns = kernel.timeline.now_ns
+    now_ns, steal_ns = kernel.timeline.now_ns, this.steal_ns
     handler_end_ns = kernel.fold_irq_time(this)
+    if this.is_stolen:  # what it was at goes on when it is back
+        steal_ns -= this.away_until_ns - now_ns
+        now_ns = this.away_until_ns
     hard_ahead_ns = max(0, handler_end_ns - now_ns)
     soft_ahead_ns = max(0, kernel.softirqs.end_ns(this) - max(now_ns, handler_end_ns))
     # A CPU that hangs for ever is not charged for it.
-    return IrqTime(max(0, this.hardirq_ns - hard_ahead_ns), max(0, this.softirq_ns - soft_ahead_ns))
+    hardirq_ns = max(0, this.hardirq_ns - hard_ahead_ns)
+    return IrqTime(hardirq_ns, max(0, this.softirq_ns - soft_ahead_ns), steal_ns)
 
 
 def unclaimed(kernel: "Kernel", this: "PerCpu") -> tuple[int, int]:
@@ -46,4 +51,5 @@ def unclaimed(kernel: "Kernel", this: "PerCpu") -> tuple[int, int]:
             softirq_end_ns = max(free_ns, kernel.softirqs.end_ns(this))
         free_ns = softirq_end_ns
     charged_ns = this.hardirq_ns + this.softirq_ns + this.user_ns + this.system_ns
+    charged_ns += this.steal_ns
     return free_ns - this.offline_ns - charged_ns, free_ns

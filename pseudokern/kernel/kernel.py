@@ -81,6 +81,7 @@ class Kernel:
     net_tx      sends packets; None if nobody has sent any (net_tx.py)
     fold_irq_time  brings what interrupts took of a CPU up to date; when its last handler ends
     occupy      keeps a CPU busy, for ns more, with interrupts off
+    want        says that a CPU which is away (away_until_ns) has something to do
     set_interrupt_flag  sets or clears IF of a CPU, outside of hard interrupts
     set_handler_window  lets interrupts into a hard handler, which a frame called, or out again
     """
@@ -140,6 +141,7 @@ class Kernel:
         self.rr_timeslice_ms = RR_TIMESLICE_MS
         self.fold_irq_time: Callable[[PerCpu], int] = lambda _this: 0
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
+        self.want: Callable[[PerCpu], None] = lambda _this: None
         self.set_interrupt_flag: Callable[[PerCpu, bool], None] = lambda _this, _enabled: None
         self.set_handler_window: HandlerWindow = lambda _this, _frame, _is_open: None
         self.share_cache: Callable[[CpuId, CpuId], bool] = lambda _one, _other: True

@@ -148,6 +148,10 @@ class KThread:
     def _run(self) -> None:
         kernel = self._threads.kernel
         this = kernel.cpus[self.cpu]
+        if this.away_until_ns > kernel.timeline.now_ns:
+            kernel.want(this)
+            self._alarm.set(this.away_until_ns)
+            return
         if kernel.hogs and self._is_kept_waiting(this):
             return
         outer, kernel.this = kernel.this, this
@@ -201,6 +205,11 @@ class KThread:
     def delay(self, duration_ns: int) -> None:
         """Compute for so long before the next wait; udelay() in a thread."""
         self._owed_ns += duration_ns
+
+    def put_off(self, duration_ns: int) -> None:
+        """Its CPU does nothing for so long: what it computes ends later."""
+        if self._alarm.is_set:
+            self._alarm.set(self._alarm.due_ns + duration_ns)
 
     def _is_kept_waiting(self, this: PerCpu) -> bool:
         """Whether another thread computes on this CPU, which the kernel does not take it from.

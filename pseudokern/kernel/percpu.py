@@ -73,11 +73,14 @@ class PerCpu:
     stack_used       bytes that code has declared to keep on the task's stack and on the IRQ stack
     rx_packets       packets that were polled here
     offline_ns       time that the CPU was switched off; offline_since_ns: if it is, since when
+    steal_ns         time that the host of a virtual machine has taken away: drivers/steal.py
+    away_until_ns    until when it does so, 0 if it does not; is_stolen: the CPU had something to do
     user_since_ns    when the program that runs now began; -1 if the CPU is idle
     idle_ns          while a program runs, for how long the CPU had been idle when it began
     """
 
     __slots__ = (
+        "away_until_ns",
         "context_switches",
         "counts",
         "cpu",
@@ -86,6 +89,7 @@ class PerCpu:
         "idle_ns",
         "irqs_disabled",
         "irqs_enabled_in",
+        "is_stolen",
         "nice_ns",
         "offline_ns",
         "offline_since_ns",
@@ -97,6 +101,7 @@ class PerCpu:
         "softirq_ns",
         "softirq_pending",
         "stack_used",
+        "steal_ns",
         "system_ns",
         "time_squeeze",
         "user_ns",
@@ -124,6 +129,9 @@ class PerCpu:
         self.system_ns = 0
         self.offline_ns = 0
         self.offline_since_ns = 0
+        self.steal_ns = 0
+        self.away_until_ns = 0
+        self.is_stolen = False
         self.user_since_ns = -1
         self.idle_ns = 0
         self.context_switches = 0

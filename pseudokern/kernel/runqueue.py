@@ -88,35 +88,8 @@ class RunQueue:
 
     def update(self) -> None:
         """Charge the time since the last update; update_curr()."""
-        this = self.this
-        if not self._kernel.is_online(this.cpu):
-            return
-        unclaimed_ns, self._free_ns = unclaimed(self._kernel, this)
-        ran_ns = unclaimed_ns - self._idle_ns
-        if ran_ns <= 0:
-            return  # somebody is charged with more than has passed; that is made up for first
-        task = self.current
-        if task is None:
-            self._idle_ns = unclaimed_ns
-            if self.blocked:
-                self.iowait_ns += ran_ns
-            return
-        ran_ns = min(ran_ns, task.left_ns)
-        system_ns = min(ran_ns, task.system_left_ns)
-        user_ns = ran_ns - system_ns
-        task.system_left_ns -= system_ns
-        task.user_left_ns -= user_ns
-        task.stime_ns += system_ns
-        task.utime_ns += user_ns
-        this.system_ns += system_ns
-        this.user_ns += user_ns
-        if task.nice > 0:
-            this.nice_ns += user_ns
-        if task.is_rt:
-            self.rt_ns += ran_ns
-        else:
-            self.fair_ns += ran_ns
-            self.fair.charge(task, ran_ns)
+        if self._kernel.is_online(self.this.cpu):
+            self._charge()
 
     def would_preempt(self, task: SchedTask) -> bool:
         """Whether a task that wakes here makes whoever runs stop, real-time tasks considered."""
@@ -201,6 +174,7 @@ class RunQueue:
 
     def take_all(self) -> list[SchedTask]:
         """The CPU goes down: what was runnable here."""
+        self._charge()
         waiting = [*self.rt.waiting, *self.fair.waiting]
         for task in waiting:
             self._take(task)
@@ -211,9 +185,42 @@ class RunQueue:
         self._alarm.cancel()
         return tasks
 
+    def _charge(self) -> None:
+        this = self.this
+        unclaimed_ns, self._free_ns = unclaimed(self._kernel, this)
+        ran_ns = unclaimed_ns - self._idle_ns
+        if ran_ns <= 0:
+            return  # somebody is charged with more than has passed; that is made up for first
+        task = self.current
+        if task is None:
+            self._idle_ns = unclaimed_ns
+            if self.blocked:
+                self.iowait_ns += ran_ns
+            return
+        ran_ns = min(ran_ns, task.left_ns)
+        system_ns = min(ran_ns, task.system_left_ns)
+        user_ns = ran_ns - system_ns
+        task.system_left_ns -= system_ns
+        task.user_left_ns -= user_ns
+        task.stime_ns += system_ns
+        task.utime_ns += user_ns
+        this.system_ns += system_ns
+        this.user_ns += user_ns
+        if task.nice > 0:
+            this.nice_ns += user_ns
+        if task.is_rt:
+            self.rt_ns += ran_ns
+        else:
+            self.fair_ns += ran_ns
+            self.fair.charge(task, ran_ns)
+
     def _ring(self) -> None:
-        kernel = self._kernel
-        outer, kernel.this = kernel.this, self.this
+        kernel, this = self._kernel, self.this
+        if this.away_until_ns > kernel.timeline.now_ns:
+            kernel.want(this)
+            self._alarm.set(this.away_until_ns)
+            return
+        outer, kernel.this = kernel.this, this
         try:
             self._schedule()
         finally:

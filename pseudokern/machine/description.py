@@ -6,6 +6,7 @@
     [cost]       how long each part of an interrupt takes
     [load]       what ordinary programs do; [[load]]: what a device has to do, see loads.py
     [affinity]   where interrupts go; [effective_affinity] which CPU that is: affinities.py
+    [[steal]]    what the host of a virtual machine takes of its CPUs: drivers/steal.py
     [[application]]  a program that works with a device: applications.py
     [[device]]   one each: name, driver, and the keys of that driver
 
@@ -109,7 +110,17 @@ _CACHE = Spot("[cache]", "cache")
 _COST = Spot("[cost]", "cost")
 _LOAD = Spot("[load]", "load")
 _AFFINITIES = ("affinity", "effective_affinity")
-_TABLES = ("machine", "cpu", "cache", "cost", "load", *_AFFINITIES, "application", "device")
+_TABLES = (
+    "machine",
+    "cpu",
+    "cache",
+    "cost",
+    "load",
+    *_AFFINITIES,
+    "steal",
+    "application",
+    "device",
+)
 
 
 class Description(NamedTuple):
@@ -143,6 +154,7 @@ class Description(NamedTuple):
     cost: CostModel
     load: Load
     loads: "tuple[LoadDescription, ...]"
+    steals: tuple[Mapping[str, Any], ...]
     applications: "tuple[ApplicationDescription, ...]"
     devices: tuple[DeviceDescription, ...]
     path: Path
@@ -204,6 +216,11 @@ def load(
         from pseudokern.machine.loads import read_loads  # most machines have none
 
         usage, loads = read_loads(source, limits, devices, find_driver)
+    steals: tuple[Mapping[str, Any], ...] = ()
+    if "steal" in source.tables:
+        from pseudokern.machine.steals import read_steals  # most machines are real ones
+
+        steals = read_steals(source, limits)
     applications: tuple[ApplicationDescription, ...] = ()
     if "application" in source.tables:
         from pseudokern.machine.applications import read_applications  # most machines have none
@@ -237,6 +254,7 @@ def load(
         cost=cost_model(cost),
         load=Load.from_table(usage),
         loads=loads,
+        steals=steals,
         applications=applications,
         devices=devices,
         path=source.path.absolute(),

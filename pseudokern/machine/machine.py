@@ -25,6 +25,7 @@ from pseudokern.x86.pc import Pc
 
 if TYPE_CHECKING:
     from pseudokern.drivers.application import AnyApplication
+    from pseudokern.drivers.steal import Steal
     from pseudokern.kernel.sched_task import SchedTask
     from pseudokern.kernel.watchdog import Watchdog
     from pseudokern.machine.caches import Caches
@@ -143,6 +144,13 @@ class Machine:
         self._watch_alarm.set(self.watchdog.look())
 
     @cached_property
+    def steal(self) -> "Steal":
+        """What a host takes of its CPUs; few machines are virtual ones."""
+        from pseudokern.drivers.steal import Steal
+
+        return Steal(self.pc)
+
+    @cached_property
     def vcpus(self) -> "VirtualCpus":
         """Virtual CPUs that have devices of this machine; few machines are hosts."""
         from pseudokern.x86.vcpu import VirtualCpus
@@ -186,6 +194,8 @@ class Machine:
             tlb_hz=load.tlb_hz,
             call_hz=load.call_hz,
         )
+        for options in self.description.steals:
+            self.steal.set(options)
         self._watch_alarm = Alarm(self.timeline, self._watch)
         thresh_s = self.description.parameters.watchdog_thresh_s
         if thresh_s and not self.description.parameters.nowatchdog:

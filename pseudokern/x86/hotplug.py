@@ -13,6 +13,7 @@ from pseudokern.hw.vector import Vector
 from pseudokern.irq.cpuhotplug import irq_affinity_online_cpu, irq_migrate_all_off_this_cpu
 from pseudokern.irq.desc import IrqDesc, IrqTable
 from pseudokern.kernel.cpumask import CpuId, cpus_of
+from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.printk import Level
 from pseudokern.x86.apic_timer import ApicTimers
@@ -54,8 +55,9 @@ class CpuHotplug:
         self._check_vectors(cpu)
         kernel, machine_cpu = self._kernel, self._vectors.cpus[cpu]
         kernel.online &= ~(1 << cpu)
-        kernel.cpus[cpu].offline_since_ns = kernel.timeline.now_ns
         kernel.cpu_changed(cpu)
+        # What it is at it ends first.
+        _, kernel.cpus[cpu].offline_since_ns = unclaimed(kernel, kernel.cpus[cpu])
         machine_cpu.cli()
         owners = dict(self._vectors.vector_irq[cpu])
         unfinished = self._vectors.unfinished_moves()
@@ -82,7 +84,7 @@ class CpuHotplug:
             f"APIC 0x{machine_cpu.apic_id:x}",
         )
         this = kernel.cpus[cpu]
-        this.offline_ns += kernel.timeline.now_ns - this.offline_since_ns
+        this.offline_ns += max(0, kernel.timeline.now_ns - this.offline_since_ns)
         kernel.online |= 1 << cpu
         self._vectors.matrix.online(cpu)
         self._timers.setup_cpu(machine_cpu)

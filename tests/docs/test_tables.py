@@ -13,6 +13,7 @@ from pseudokern.drivers.io_load import IO_LOAD_KEYS
 from pseudokern.drivers.keys import Key
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
 from pseudokern.drivers.pci_keys import PCI_KEYS
+from pseudokern.drivers.steal import STEAL_KEYS
 from pseudokern.fs.entries import ENTRIES, Entry, Folder, Link, Special
 from pseudokern.machine.affinities import AFFINITY_KEYS
 from pseudokern.machine.caches import CACHE_KEYS
@@ -35,6 +36,7 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[load]`": LOAD_KEYS,
     "`[[load]]`": IO_LOAD_KEYS,
     "`[[load]]` of a network card": NET_LOAD_KEYS,
+    "`[[steal]]`": STEAL_KEYS,
     "`[[application]]`": APPLICATION_KEYS,
     "`[[application]]` of kind server": SERVER_KEYS,
     "`[[application]]` of kind io": IO_KEYS,
