@@ -240,7 +240,7 @@ def _show_rxfh(device: Device, _rest: Sequence[str]) -> str:
     rings = f"with {found['rings']} RX ring(s)"
     return (
         f"RX flow hash indirection table for {device.name} {rings}:\n{rows}"
-        f"RSS hash key:\n{found['key']}\n"
+        f"RSS hash key:\n{found.get('key', 'Operation not supported')}\n"
         "RSS hash function:\n    toeplitz: on\n    xor: off\n    crc32: off\n"
     )
 

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 from pseudokern.drivers.dim import DEFAULT_LINE, RX_EQE, RX_ICE, Dim
 from pseudokern.drivers.itr import RATES_HZ, AdaptiveItr
 from pseudokern.drivers.moderation import Moderation, Waiting
+from pseudokern.drivers.nic_features import Features
+from pseudokern.drivers.nic_link import Pause
 from pseudokern.drivers.nic_ops import OPS
-from pseudokern.drivers.rss import KEY_BYTES, Flow, Rss, toeplitz
+from pseudokern.drivers.nic_rxfh import parse_rxfh
+from pseudokern.drivers.rss import KEY_BYTES, Flow, Rss, spread, toeplitz, weigh
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic
@@ -29,8 +32,12 @@ class NicEthtool:
     def __init__(self, nic: "Nic") -> None:
         self.ops = OPS[nic.options["style"]]
         self.coalesce = dict(self.ops.coalesce)
+        self.queue_coalesce: dict[int, dict[str, int]] = {}  # of queues that have their own
         self.tx_ring = self.ops.tx_ring
+        self.jumbo_ring = self.ops.jumbo[0]
         self._nic = nic
+        self.features = Features(nic.options["style"])
+        self.pause = Pause(nic.options["style"])
         self._moderations: dict[tuple[int, bool], Moderation] = {}
         self._in_use: dict[int, Moderation] = {}
 
@@ -39,35 +46,52 @@ class NicEthtool:
         driver = "virtio_net" if self._nic.options["style"] == "virtio-net" else None
         return {
             "driver": driver or self._nic.driver_name,
-            "version": self.ops.version,
+            "version": self.ops.version or self._nic.kernel.release,
             "firmware-version": self.ops.firmware,
             "bus-info": str(self._nic.function.bdf),
+            **{f"supports-{name}": "yes" for name in sorted(self.ops.supports)},
         }
 
     def ring(self) -> dict[str, int]:
         """-g."""
-        most = self.ops.ring[1]
-        return {"rx-max": most, "tx-max": most, "rx": self._nic.ring_size, "tx": self.tx_ring}
+        most, (_, most_jumbo) = self.ops.ring[1], self.ops.jumbo
+        sizes = {"rx-max": most, "tx-max": most, "rx": self._nic.ring_size, "tx": self.tx_ring}
+        if most_jumbo:
+            sizes |= {"rx-jumbo-max": most_jumbo, "rx-jumbo": self.jumbo_ring}
+        return sizes
 
     def set_ring(self, wanted: Mapping[str, int]) -> None:
-        """-G. EINVAL: more than the most, for a driver that checks less than the least, too."""
-        sizes = {"rx": self._nic.ring_size, "tx": self.tx_ring, **wanted}
+        """-G.
+
+        EINVAL  more than the most; for a driver that checks, less than the least, too
+        ENOMEM  the driver does not round, and that is no power of two
+        """
+        found = self.ring()
         for name, size in wanted.items():
-            if size > self.ops.ring[1]:
+            if size > found.get(f"{name}-max", 0):
                 raise OSError(errno.EINVAL, f"requested ring size exceeds maximum: {name} {size}")
-            sizes[name] = self._fitting_ring(name, size)
-        self.tx_ring = sizes["tx"]
-        if sizes["rx"] != self._nic.ring_size:
-            self._nic.set_ring_size(sizes["rx"])
+        sizes = {
+            name: self._fitting_ring(name, size)
+            for name, size in wanted.items()
+            if size or found.get(f"{name}-max", 0)
+        }
+        self.tx_ring = sizes.get("tx", self.tx_ring)
+        self.jumbo_ring = sizes.get("rx-jumbo", self.jumbo_ring)
+        rx = sizes.get("rx", self._nic.ring_size)
+        if rx != self._nic.ring_size:
+            self._nic.set_ring_size(rx)
 
     def _fitting_ring(self, name: str, size: int) -> int:
         least, most, multiple = self.ops.ring
         if size < least and self.ops.strict_ring:
             raise OSError(errno.EINVAL, f"{name} {size}: from {least} to {most}")
         size = max(size, least)
-        if self.ops.power_of_two:
-            return 1 << (size - 1).bit_length()
-        return min(-(-size // multiple) * multiple, most)
+        power = 1 << (size - 1).bit_length()
+        if self.ops.rounding == "multiple":
+            return min(-(-size // multiple) * multiple, most)
+        if self.ops.rounding == "none" and size != power:
+            raise OSError(errno.ENOMEM, f"{name} {size} is no power of two")
+        return power
 
     def channels(self) -> dict[str, int]:
         """-l. EOPNOTSUPP: the driver does not say."""
@@ -92,17 +116,20 @@ class NicEthtool:
         """-L: the vectors are freed and requested anew.
 
         EOPNOTSUPP  the driver cannot change them
-        EINVAL      none, or more than there can be; rings of other kinds than combined
+        EINVAL      none, or more than there can be; rings of other kinds than combined; fewer than
+                    the table of -x names that somebody has set
         """
         if self.ops.channels != "combined":
             raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: channels are as they are")
         count = wanted.get("combined", self._nic.channels)
-        if count > self.most_channels or set(wanted) - {"combined", "other"}:
+        if count > self.most_channels or wanted.get("rx") or wanted.get("tx"):
             raise OSError(errno.EINVAL, "requested channel count exceeds maximum")
         if wanted.get("other", self.ops.other) != self.ops.other:
             raise OSError(errno.EINVAL, f"other is always {self.ops.other}")
         if count < 1:
             raise OSError(errno.EINVAL, "requested channel counts would result in no RX channel")
+        if "rss" in self.__dict__ and not self.rss.is_default and max(self.rss.table) >= count:
+            raise OSError(errno.EINVAL, f"the indirection table names ring {max(self.rss.table)}")
         if count != self._nic.channels:
             self._nic.set_channels(count)
 
@@ -126,7 +153,29 @@ class NicEthtool:
             self._check(name, value)
         self._check_sum({**self.coalesce, **wanted})
         self.coalesce.update(wanted)
+        for of_queue in self.queue_coalesce.values():
+            of_queue.update(wanted)
         self.moderate()
+
+    def coalescing_of(self, queue: int) -> dict[str, int]:
+        """-Q: that of one queue. EOPNOTSUPP: the driver has one for all only."""
+        if not self.ops.per_queue:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: coalescing is one for all queues")
+        return dict(self.queue_coalesce.get(queue, self.coalesce))
+
+    def set_coalescing_of(self, queue: int, wanted: Mapping[str, int]) -> None:
+        """-Q with --coalesce. As set_coalescing(), and EINVAL: there is no such queue."""
+        found = self.coalescing_of(queue)
+        if queue >= self._nic.channels:
+            raise OSError(errno.EINVAL, f"{self._nic.name}: there is no queue {queue}")
+        for name, value in wanted.items():
+            if name in found:  # the kernel does not look at the others here
+                self._check(name, value)
+                found[name] = value
+        self._check_sum(found)
+        self.queue_coalesce[queue] = found
+        if queue < len(self._nic.queues):
+            self.moderate_queue(queue)
 
     def _check(self, name: str, value: int) -> None:
         nic = self._nic
@@ -157,7 +206,7 @@ class NicEthtool:
     def moderate_queue(self, number: int) -> None:
         """Put what waits between a queue and its message, or take it away."""
         queue, (source, desc) = self._nic.queues[number], self._nic.sources[number]
-        waiting, adaptive = self._waiting()
+        waiting, adaptive = self._waiting(self.queue_coalesce.get(number, self.coalesce))
         is_fed = queue.feed is not None
         moderation = self._moderations.get((number, is_fed))
         if (former := self._moderations.get((number, not is_fed))) is not None:
@@ -194,7 +243,11 @@ class NicEthtool:
     def reset(self) -> None:
         """The driver is bound anew, and has its defaults."""
         self.coalesce = dict(self.ops.coalesce)
+        self.queue_coalesce = {}
         self.tx_ring = self.ops.tx_ring
+        self.jumbo_ring = self.ops.jumbo[0]
+        self.features = Features(self._nic.options["style"])
+        self.pause = Pause(self._nic.options["style"])
         self.__dict__.pop("rss", None)
 
     def stop(self) -> None:
@@ -202,11 +255,11 @@ class NicEthtool:
         for moderation in self._moderations.values():
             moderation.stop()
 
-    def _waiting(self) -> tuple[Waiting, Dim | AdaptiveItr | None]:
-        us = self.coalesce.get("rx-usecs", 0)
-        frames = self.coalesce.get("rx-frames", 0 if self.ops.is_gap else 1)
-        waiting = Waiting(us, frames, self.ops.is_gap, self.coalesce.get("rx-usecs-high", 0))
-        if self.coalesce.get("adaptive-rx"):
+    def _waiting(self, of: Mapping[str, int]) -> tuple[Waiting, Dim | AdaptiveItr | None]:
+        us = of.get("rx-usecs", 0)
+        frames = of.get("rx-frames", 0 if self.ops.is_gap else 1)
+        waiting = Waiting(us, frames, self.ops.is_gap, of.get("rx-usecs-high", 0))
+        if of.get("adaptive-rx"):
             dim = Dim(RX_ICE, DEFAULT_LINE) if self.ops.is_gap else Dim(RX_EQE)
             us, frames = dim.profile[DEFAULT_LINE]
             return waiting._replace(us=us, frames=frames), dim
@@ -221,7 +274,7 @@ class NicEthtool:
         if not self.ops.indirection:
             raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: no flow hash")
         chance = self._nic.kernel.chance(f"{self._nic.name}/rss")
-        rss = Rss(self.ops.indirection, chance)
+        rss = Rss(self.ops.indirection, chance, self.ops.key_bytes or KEY_BYTES)
         self._spread(rss)
         return rss
 
@@ -229,9 +282,9 @@ class NicEthtool:
         """The table as the driver makes it."""
         queues = self._nic.channels
         if self.ops.in_blocks:
-            rss.weigh([1] * queues)
+            rss.table = weigh(self.ops.indirection, [1] * queues)
         else:
-            rss.spread(queues)
+            rss.table = spread(self.ops.indirection, queues)
         rss.is_default = True
 
     def flow_hash(self, flow: Flow) -> int:
@@ -241,58 +294,26 @@ class NicEthtool:
         return toeplitz(self.rss.key, flow.hashed)
 
     def set_rxfh(self, words: list[str]) -> None:
-        """-X. EINVAL: not understood, or a queue that there is not; EOPNOTSUPP: no hash."""
-        rss, queues = self.rss, self._nic.channels
-        try:
-            table, key = self._parsed_rxfh(words)
-        except ValueError:
-            text = f"{' '.join(words)!r}: equal N, weight W0 W1 ..., default, or hkey KEY"
-            raise OSError(errno.EINVAL, text) from None
+        """-X.
+
+        EINVAL      not understood, or a queue that there is not, or a key of another length
+        EOPNOTSUPP  no hash, or none whose key or function can be chosen
+        """
+        rss, queues, ops = self.rss, self._nic.channels, self.ops
+        wanted = parse_rxfh(words, ops.indirection, queues)
+        table, key = wanted.table, wanted.key
+        if wanted.function not in (None, "toeplitz") or (key and not ops.key_bytes):
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: {' '.join(words)}: it cannot")
+        if key is not None and len(key) != ops.key_bytes:
+            raise OSError(errno.EINVAL, f"hkey: {len(key)} bytes, but it has {ops.key_bytes}")
         if table is not None and max(table) >= queues:
             raise OSError(errno.EINVAL, f"ring {max(table)}: there are rings 0-{queues - 1}")
         if table is not None:
-            rss.table, rss.is_default = table, "default" in words
+            rss.table, rss.is_default = table, wanted.is_default
         rss.key = key or rss.key
         self._nic.steer()
 
-    def _parsed_rxfh(self, words: list[str]) -> tuple[list[int] | None, bytes | None]:
-        """ValueError: not understood."""
-        trial = Rss(self.ops.indirection, self._nic.kernel.chance("nobody"))
-        start, weights, equal, is_default, key = 0, None, 0, False, None
-        rest = list(words)
-        while rest:
-            word = rest.pop(0)
-            if word == "default":
-                is_default = True
-            elif word == "weight":
-                weights = []
-                while rest and rest[0].isdecimal():
-                    weights.append(int(rest.pop(0)))
-            elif word in ("equal", "start", "hkey") and rest:
-                argument = rest.pop(0)
-                if word == "hkey":
-                    key = bytes.fromhex(argument.replace(":", ""))
-                elif word == "equal":
-                    equal = int(argument)
-                else:
-                    start = int(argument)
-            else:
-                raise ValueError(word)
-        kinds = is_default + (weights is not None) + bool(equal)
-        wrong_key = key is not None and len(key) != KEY_BYTES
-        if kinds > 1 or not (kinds or key) or wrong_key or min(start, equal) < 0:
-            raise ValueError(words)
-        if weights is not None:
-            trial.weigh(weights, start)
-        elif equal:
-            trial.spread(equal, start)
-        elif is_default:
-            self._spread(trial)
-        return (trial.table if kinds else None), key
-
     def channels_changed(self) -> None:
-        """A table that nobody has set follows the number of queues; so does one beyond them."""
-        if "rss" in self.__dict__:
-            rss, queues = self.rss, self._nic.channels
-            if rss.is_default or max(rss.table) >= queues:
-                self._spread(rss)
+        """A table that nobody has set follows the number of queues; with some drivers, any."""
+        if "rss" in self.__dict__ and (self.rss.is_default or self.ops.forgets_table):
+            self._spread(self.rss)

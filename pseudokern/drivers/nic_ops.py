@@ -4,7 +4,7 @@ Follows the ethtool_ops of igb, ice, mlx5e, e1000e, vmxnet3 and virtio_net.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Ops(NamedTuple):
@@ -12,37 +12,50 @@ class Ops(NamedTuple):
 
     ring       sizes of a receive ring: the least, the most, and what it is a multiple of
     tx_ring    the transmit ring's size, if nobody says
-    power_of_two  a ring's size is made one
-    strict_ring   a size out of bounds is EINVAL; else it is brought into them
+    jumbo      of a second receive ring: how large it is, and the most
+    rounding   of other sizes: up to a multiple, to the next power of two, or not at all (ENOMEM)
+    strict_ring   a size below the least is EINVAL; else it becomes the least
     coalesce   what may be set, with the driver's default
     most_us    the longest time to wait
     is_gap     see moderation.Waiting
+    per_queue  each queue can have its own
     channels   "combined": they can be set; "fixed": only shown; "": neither
     most_channels  0: one for each CPU
     other      vectors for what is not a queue, as -l counts them
     indirection  entries of the table of -x; 0: there is none
     in_blocks  each queue has one part of that table at first; else they take turns
+    forgets_table  it has those parts again when the number of queues changes, whatever was set
+    key_bytes  of the key of the flow hash that can be seen and set; 0: it cannot
+    supports   what -i says that it can do, apart from statistics
+    version    that of the driver; that of the kernel if it has none
     """
 
-    version: str = "6.12.0"
+    version: str = ""
     firmware: str = "N/A"
     ring: tuple[int, int, int] = (64, 4096, 8)
     tx_ring: int = 256
-    power_of_two: bool = False
+    jumbo: tuple[int, int] = (0, 0)
+    rounding: Literal["multiple", "power", "none"] = "multiple"
     strict_ring: bool = False
     coalesce: Mapping[str, int] = {}
     most_us: int = 10_000
     is_gap: bool = True
+    per_queue: bool = False
     channels: str = "combined"
     most_channels: int = 0
     other: int = 0
     indirection: int = 128
     in_blocks: bool = False
+    forgets_table: bool = False
+    key_bytes: int = 0
+    supports: frozenset[str] = frozenset()
 
+
+_INTEL = frozenset({"test", "eeprom-access", "register-dump", "priv-flags"})
 
 OPS = {
     "e1000e": Ops(
-        firmware="1.8-0", coalesce={"rx-usecs": 3}, channels="", indirection=0
+        firmware="1.8-0", coalesce={"rx-usecs": 3}, channels="", indirection=0, supports=_INTEL,
     ),
     "igb": Ops(
         firmware="1.63, 0x80000a05",
@@ -50,6 +63,8 @@ OPS = {
         most_channels=8,
         other=1,
         in_blocks=True,
+        forgets_table=True,
+        supports=_INTEL,
     ),
     "ice": Ops(
         firmware="4.20 0x800177b4 1.3346.0",
@@ -59,14 +74,17 @@ OPS = {
             "adaptive-rx": 1, "adaptive-tx": 1, "rx-usecs": 50, "tx-usecs": 50, "rx-usecs-high": 0,
         },
         most_us=8160,
+        per_queue=True,
         other=1,
         indirection=2048,
+        key_bytes=52,
+        supports=_INTEL,
     ),
     "mlx5": Ops(
         firmware="16.35.2000 (MT_0000000008)",
         ring=(64, 8192, 1),
         tx_ring=1024,
-        power_of_two=True,
+        rounding="power",
         strict_ring=True,
         coalesce={
             "adaptive-rx": 1, "adaptive-tx": 1,
@@ -74,21 +92,36 @@ OPS = {
         },
         most_us=4095,
         is_gap=False,
+        per_queue=True,
         indirection=256,
+        key_bytes=40,
+        supports=frozenset({"test", "priv-flags"}),
     ),
     "vmxnet3": Ops(
-        version="1.9.0.0-k", ring=(64, 4096, 32), tx_ring=512, channels="fixed", other=1,
-        indirection=32,
+        version="1.9.0.0-k-NAPI",
+        firmware="",
+        ring=(1, 4096, 32),
+        tx_ring=512,
+        jumbo=(512, 4096),
+        strict_ring=True,
+        channels="fixed",
+        other=1,
+        indirection=128,
+        supports=frozenset({"register-dump"}),
     ),
     "virtio-net": Ops(
         version="1.0.0",
-        ring=(64, 256, 1),
+        firmware="",
+        ring=(1, 256, 1),
+        rounding="none",
         strict_ring=True,
         coalesce={
             "adaptive-rx": 0, "rx-usecs": 0, "rx-frames": 1, "tx-usecs": 0, "tx-frames": 1,
         },
         most_us=1_000_000,
         is_gap=False,
+        per_queue=True,
         indirection=128,
+        key_bytes=40,
     ),
 }  # fmt: skip

@@ -47,33 +47,35 @@ def toeplitz(key: bytes, data: bytes) -> int:
     return found
 
 
+def spread(entries: int, queues: int, start: int = 0) -> list[int]:
+    """The table of `-X equal N start M`: the queues in turn."""
+    return [start + entry % queues for entry in range(entries)]
+
+
+def weigh(entries: int, weights: Sequence[int], start: int = 0) -> list[int]:
+    """That of `-X weight W0 W1 ...`: so many parts for each queue, one behind the other.
+
+    EINVAL  all are 0
+    """
+    total = sum(weights)
+    if not total:
+        raise OSError(errno.EINVAL, "at least one weight must be non-zero")
+    queue, until, table = -1, 0, []
+    for entry in range(entries):
+        while entry >= entries * until // total:
+            queue += 1
+            until += weights[queue]
+        table.append(start + queue)
+    return table
+
+
 class Rss:
     """The key and the indirection table of one card. is_default: nobody has set the table."""
 
-    def __init__(self, entries: int, chance: Chance) -> None:
-        self.key = chance.random.randbytes(KEY_BYTES)
+    def __init__(self, entries: int, chance: Chance, key_bytes: int = KEY_BYTES) -> None:
+        self.key = chance.random.randbytes(key_bytes)
         self.table = [0] * entries
         self.is_default = True
-
-    def spread(self, queues: int, start: int = 0) -> None:
-        """`-X equal N start M`: the queues in turn."""
-        self.table = [start + entry % queues for entry in range(len(self.table))]
-
-    def weigh(self, weights: Sequence[int], start: int = 0) -> None:
-        """`-X weight W0 W1 ...`: so many parts of the table for each queue, one behind the other.
-
-        EINVAL  all are 0
-        """
-        total = sum(weights)
-        if not total:
-            raise OSError(errno.EINVAL, "at least one weight must be non-zero")
-        size, queue, until, table = len(self.table), -1, 0, []
-        for entry in range(size):
-            while entry >= size * until // total:
-                queue += 1
-                until += weights[queue]
-            table.append(start + queue)
-        self.table = table
 
     def queue_of(self, flow: Flow) -> int:
         return self.table[toeplitz(self.key, flow.hashed) % len(self.table)]

@@ -528,7 +528,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             _later("ethtool", f"store_{name}"),
             partial(_later("ethtool", "knows"), name),
         )
-        for name in ("channels", "coalesce", "ring", "rxfh")
+        for name in ("channels", "coalesce", "coalesce_queues", "features", "pause", "ring", "rxfh")
     ),
     *(
         Entry(
@@ -537,7 +537,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             _later("ethtool", f"show_{name}"),
             exists=partial(_later("ethtool", "knows"), name),
         )
-        for name in ("driver", "features", "stats")
+        for name in ("driver", "stats")
     ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),

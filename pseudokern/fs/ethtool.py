@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
-from pseudokern.drivers.nic_features import features
 from pseudokern.drivers.nic_stats import stats
 from pseudokern.machine.machine import Machine
 
 ON_OFF = {"on": 1, "off": 0}
+MOST_DIGITS = 9
 
 
 def _nic(device: NetDevice) -> Nic:
@@ -33,7 +33,7 @@ def show_ring(_machine: Machine, device: NetDevice) -> bytes:
 
 
 def store_ring(_machine: Machine, data: bytes, device: NetDevice) -> None:
-    _nic(device).ethtool.set_ring(_numbers(data, ("rx", "tx")))
+    _nic(device).ethtool.set_ring(_numbers(data, ("rx", "rx-mini", "rx-jumbo", "tx")))
 
 
 def show_channels(_machine: Machine, device: NetDevice) -> bytes:
@@ -53,6 +53,24 @@ def store_coalesce(_machine: Machine, data: bytes, device: NetDevice) -> None:
     _nic(device).ethtool.set_coalescing(_numbers(data))
 
 
+def show_coalesce_queues(_machine: Machine, device: NetDevice) -> bytes:
+    """A line for each queue. EOPNOTSUPP: the driver has one coalescing for all."""
+    nic = _nic(device)
+    lines = []
+    for queue in range(nic.channels):
+        found = nic.ethtool.coalescing_of(queue)
+        lines.append(f"{queue} " + " ".join(f"{name} {found[name]}" for name in found) + "\n")
+    return "".join(lines).encode()
+
+
+def store_coalesce_queues(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    """`2 rx-usecs 50`: of queue 2."""
+    queue, _, rest = data.strip().partition(b" ")
+    if not queue.isdigit() or len(queue) > MOST_DIGITS:
+        raise OSError(errno.EINVAL, f"{data!r}: write a queue, names and numbers: 2 rx-usecs 50")
+    _nic(device).ethtool.set_coalescing_of(int(queue), _numbers(rest))
+
+
 def show_stats(machine: Machine, device: NetDevice) -> bytes:
     machine.pc.fold_counts()
     counts = stats(_nic(device))
@@ -60,11 +78,14 @@ def show_stats(machine: Machine, device: NetDevice) -> bytes:
 
 
 def show_rxfh(_machine: Machine, device: NetDevice) -> bytes:
-    """rings, table, key. EOPNOTSUPP: the card has one queue, and no hash."""
+    """rings, table, whether somebody has set it, and the key. EOPNOTSUPP: the card has no hash."""
     nic = _nic(device)
     rss = nic.ethtool.rss
-    table = ",".join(map(str, rss.table))
-    return _lines({"rings": nic.channels, "table": table, "key": rss.key.hex(":")})
+    found: dict[str, object] = {"rings": nic.channels, "table": ",".join(map(str, rss.table))}
+    found["default"] = "yes" if rss.is_default else "no"
+    if nic.ethtool.ops.key_bytes:
+        found["key"] = rss.key.hex(":")
+    return _lines(found)
 
 
 def store_rxfh(_machine: Machine, data: bytes, device: NetDevice) -> None:
@@ -73,14 +94,29 @@ def store_rxfh(_machine: Machine, data: bytes, device: NetDevice) -> None:
 
 
 def show_features(_machine: Machine, device: NetDevice) -> bytes:
-    return _lines(features(_nic(device)))
+    return _lines(_nic(device).ethtool.features.show())
+
+
+def store_features(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    """`rx-gro off tx-scatter-gather on`: by the kernel's names."""
+    _nic(device).ethtool.features.ask(_numbers(data))
+
+
+def show_pause(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.pause.show())
+
+
+def store_pause(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    _nic(device).ethtool.pause.ask(_numbers(data, ("autoneg", "rx", "tx")))
 
 
 _SHOWS = {
     "channels": show_channels,
     "coalesce": show_coalesce,
+    "coalesce_queues": show_coalesce_queues,
     "driver": show_driver,
     "features": show_features,
+    "pause": show_pause,
     "ring": show_ring,
     "rxfh": show_rxfh,
     "stats": show_stats,

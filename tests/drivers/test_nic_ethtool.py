@@ -38,6 +38,31 @@ def test_mlx5_makes_a_ring_a_power_of_two(plug):
     assert refusal(ethtool.set_ring, {"rx": 10}) == errno.EINVAL
 
 
+@pytest.mark.parametrize(
+    ("style", "wanted", "expected"),
+    [
+        ("vmxnet3", {"rx": 0}, errno.EINVAL),
+        ("vmxnet3", {"rx": 33}, {"rx": 64}),
+        ("vmxnet3", {"rx-jumbo": 100}, {"rx-jumbo": 128}),
+        ("virtio-net", {"rx": 0}, errno.EINVAL),
+        ("virtio-net", {"rx": 1}, {"rx": 1}),
+        ("virtio-net", {"rx": 100}, errno.ENOMEM),
+        ("virtio-net", {"tx": 128}, {"tx": 128}),
+        ("igb", {"rx-jumbo": 5}, errno.EINVAL),
+        ("igb", {"rx-jumbo": 0}, {"rx": 256}),
+        ("ice", {"rx": 63}, errno.EINVAL),
+        ("ice", {"rx": 65}, {"rx": 96}),
+    ],
+)
+def test_ring_sizes_are_what_the_driver_takes(plug, style, wanted, expected):
+    ethtool = plug(Nic, "eth0", style=style).ethtool
+    if isinstance(expected, int):
+        assert refusal(ethtool.set_ring, wanted) == expected
+    else:
+        ethtool.set_ring(wanted)
+        assert expected.items() <= ethtool.ring().items()
+
+
 def test_new_ring_size_is_that_of_every_queue(pc, plug):
     card = plug(Nic, "eth0", style="igb", queues=3, rate="10 kHz")
     run_for(pc, MS)
@@ -118,6 +143,24 @@ def test_coalescing_is_what_the_driver_has(plug, style, wanted, expected):
         assert wanted.items() <= ethtool.coalescing().items()
 
 
+def test_one_queue_has_coalescing_of_its_own_until_all_are_set(pc, plug):
+    card = plug(Nic, "eth0", style="mlx5", queues=2, rate="50 kHz")
+    card.ethtool.set_coalescing({"adaptive-rx": 0, "rx-usecs": 0, "rx-frames": 1})
+    card.ethtool.set_coalescing_of(1, {"rx-usecs": 100, "rx-frames": 0})
+    run_for(pc, 20 * MS)
+    pc.fold_counts()
+    first, second = (pc.irqs[irq].total for irq in sorted(card.function.irqs)[1:])
+    assert second * 4 < first
+    card.ethtool.set_coalescing({"rx-usecs": 8})
+    assert card.ethtool.coalescing_of(1)["rx-usecs"] == 8
+    assert refusal(card.ethtool.set_coalescing_of, 2, {"rx-usecs": 1}) == errno.EINVAL
+
+
+def test_igb_has_one_coalescing_for_all_queues(plug):
+    ethtool = plug(Nic, "eth0", style="igb", queues=2).ethtool
+    assert refusal(ethtool.coalescing_of, 0) == errno.EOPNOTSUPP
+
+
 def test_indirection_table_is_set_and_follows_channels_only_as_long_as_nobody_has(plug):
     card = plug(Nic, "eth0", style="ice", queues=4)
     ethtool = card.ethtool
@@ -132,12 +175,44 @@ def test_indirection_table_is_set_and_follows_channels_only_as_long_as_nobody_ha
     assert set(ethtool.rss.table) == {0, 1, 2, 3}
 
 
+def test_channels_that_the_table_names_cannot_be_taken_away(plug):
+    ethtool = plug(Nic, "eth0", style="igb", queues=4).ethtool
+    ethtool.set_rxfh(["equal", "4"])
+    assert refusal(ethtool.set_channels, {"combined": 3}) == errno.EINVAL
+    ethtool.set_rxfh(["equal", "2"])
+    ethtool.set_channels({"combined": 3})
+
+
+def test_igb_forgets_a_table_when_the_number_of_channels_changes(plug):
+    ethtool = plug(Nic, "eth0", style="igb", queues=4).ethtool
+    ethtool.set_rxfh(["equal", "2"])
+    assert ethtool.rss.table[:4] == [0, 1, 0, 1]
+    ethtool.set_channels({"combined": 2})
+    assert ethtool.rss.table == [0] * 64 + [1] * 64
+
+
+@pytest.mark.parametrize(
+    ("style", "words", "expected"),
+    [
+        ("igb", ["hkey", "6d:5a"], errno.EOPNOTSUPP),
+        ("ice", ["hkey", ":".join(["6d"] * 40)], errno.EINVAL),
+        ("ice", ["hkey", ":".join(["6d"] * 52)], 0),
+        ("mlx5", ["hkey", ":".join(["6d"] * 40)], 0),
+        ("igb", ["hfunc", "toeplitz"], 0),
+        ("igb", ["hfunc", "xor"], errno.EOPNOTSUPP),
+    ],
+)
+def test_key_and_function_of_the_hash_are_what_the_driver_has(plug, style, words, expected):
+    ethtool = plug(Nic, "eth0", style=style, queues=4).ethtool
+    assert refusal(ethtool.set_rxfh, words) == expected
+
+
 @pytest.mark.parametrize(
     "words", [["equal", "5"], ["equal", "4", "start", "1"], ["equal"], ["weight"], ["x"], [],
-              ["hkey", "6d:5a"], ["equal", "2", "default"]]
+              ["hkey", "6d:5a"], ["equal", "2", "default"], ["equal", "-1"], ["hkey", "zz"]]
 )  # fmt: skip
 def test_indirection_that_makes_no_sense_is_refused(plug, words):
-    card = plug(Nic, "eth0", style="igb", queues=4)
+    card = plug(Nic, "eth0", style="ice", queues=4)
     assert refusal(card.ethtool.set_rxfh, words) == errno.EINVAL
 
 

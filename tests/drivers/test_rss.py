@@ -4,8 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from pseudokern.drivers.rss import Flow, Rss, toeplitz
-from pseudokern.sim.chance import Chance
+from pseudokern.drivers.rss import Flow, spread, toeplitz, weigh
 
 # Microsoft, "Verifying the RSS hash calculation".
 KEY = bytes.fromhex(
@@ -27,23 +26,15 @@ def test_hash_is_microsoft_s(to, to_port, by, by_port, of_addresses, of_all):
     assert toeplitz(KEY, flow.hashed) == of_all
 
 
-@pytest.fixture
-def rss():
-    return Rss(8, Chance(0, "eth0"))
+def test_equal_3_start_1_takes_queues_1_to_3_in_turn():
+    assert spread(8, 3, 1) == [1, 2, 3, 1, 2, 3, 1, 2]
 
 
-def test_equal_3_start_1_takes_queues_1_to_3_in_turn(rss):
-    rss.spread(3, 1)
-    assert rss.table == [1, 2, 3, 1, 2, 3, 1, 2]
+def test_weights_1_and_3_are_a_quarter_and_three_quarters():
+    assert weigh(8, [1, 3]) == [0, 0, 1, 1, 1, 1, 1, 1]
 
 
-def test_weights_1_and_3_are_a_quarter_and_three_quarters(rss):
-    rss.weigh([1, 3])
-    assert rss.table == [0, 0, 1, 1, 1, 1, 1, 1]
-
-
-def test_queue_without_weight_gets_nothing(rss):
-    rss.weigh([0, 1])
-    assert rss.table == [1] * 8
+def test_queue_without_weight_gets_nothing():
+    assert weigh(8, [0, 1]) == [1] * 8
     with pytest.raises(OSError, match="must be non-zero"):
-        rss.weigh([0, 0])
+        weigh(8, [0, 0])
