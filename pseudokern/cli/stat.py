@@ -13,7 +13,11 @@ APPLICATIONS = RESULTS.with_name("application_results")
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 # What a device has at a moment, or since boot; all else is a count.
-STATES_OF_DEVICE = ("cpu", "pid", "in_flight", "waiting", "latency", "interrupt")
+STATES_OF_DEVICE = (
+    "cpu", "pid", "in_flight", "tx_in_flight", "waiting", "latency", "interrupt",
+)  # fmt: skip
+
+SENDER = "sender"  # whose frames are measured from when they are asked for
 
 Values = dict[str, int | str]
 Ticks = dict[str, dict[str, int]]
@@ -146,16 +150,19 @@ def _table(found: dict[str, Any]) -> str:
     lines: list[str] = []
     devices, cpus = found["devices"], found["cpus"]
     for name, device in (*devices.items(), *found["applications"].items()):
-        if not device.get("offered"):
+        if not device.get("offered") and not device.get("tx_offered"):
             lines.append(f"{name}: idle")
             continue
         totals = [
             f"{key} {value}" for key, value in device.items() if value and not _is_table(value)
         ]
         lines.append(f"{name}: {', '.join(totals)}")
-        rows = [list(map(str, queue.values())) for queue in device.get("queues", ())]
-        if rows:
-            lines += _columns([list(device["queues"][0]), *rows])
+        tables: dict[tuple[str, ...], list[list[str]]] = {}
+        for queue in device.get("queues", ()):
+            rows = tables.setdefault(tuple(queue), [])
+            rows.append(list(map(str, queue.values())))
+        for names, rows in tables.items():
+            lines += _columns([list(names), *rows])
         lines += _latency_table(device)
     shown = ["user", "system", "irq", "softirq", "idle"]
     if any(cpu["iowait"] for cpu in cpus.values()):
@@ -177,17 +184,25 @@ def _latency_table(device: dict[str, object]) -> list[str]:
     """From the wire on, and what one interrupt is made of."""
     latency, stages, lines = device.get("latency"), device.get("interrupt"), []
     if isinstance(latency, dict):
-        rows = [
-            [f"{queue} to {place}", *map(str, values.values())]
-            for queue, places in latency.items()
-            for place, values in places.items()
-        ]
-        head = list(next(iter(next(iter(latency.values())).values())))
-        lines += _columns([["from the wire of", *head], *rows])
+        received = {owner: places for owner, places in latency.items() if owner != SENDER}
+        if received:
+            lines += _places("from the wire of", received)
+        if SENDER in latency:
+            lines += _places("from the", {SENDER: latency[SENDER]})
     if isinstance(stages, dict):
         parts = [f"{name.removesuffix('_ns')} {value}" for name, value in stages.items()]
         lines.append(f"  an interrupt, in ns: {', '.join(parts)}")
     return lines
+
+
+def _places(title: str, latency: dict[str, dict[str, Values]]) -> list[str]:
+    rows = [
+        [f"{owner} to {place}", *map(str, values.values())]
+        for owner, places in latency.items()
+        for place, values in places.items()
+    ]
+    head = list(next(iter(next(iter(latency.values())).values())))
+    return _columns([[title, *head], *rows])
 
 
 def _columns(rows: list[list[str]]) -> list[str]:

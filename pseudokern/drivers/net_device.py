@@ -27,6 +27,13 @@ class Received(NamedTuple):
     overflow: str = "rx_missed_errors"
 
 
+class Transmitted(NamedTuple):
+    """What an interface has sent. What a qdisc has dropped is not among its drops."""
+
+    packets: int = 0
+    bytes: int = 0
+
+
 class NetDevice(IntxDevice):
     """A network card. Its interface has the name of the device, and is set up at boot."""
 
@@ -66,6 +73,10 @@ class NetDevice(IntxDevice):
     def received(self) -> Received:
         """ndo_get_stats64(), as far as frames are received. Fold counts before."""
         raise NotImplementedError
+
+    def transmitted(self) -> Transmitted:
+        """ndo_get_stats64(), as far as frames are sent."""
+        return Transmitted()
 
     def start(self) -> None:
         """ndo_open(): request what is requested only while the interface is up."""

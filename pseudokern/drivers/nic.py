@@ -28,7 +28,7 @@ from pseudokern.drivers.keys import (
     Rate,
     XdpFile,
 )
-from pseudokern.drivers.net_device import NetDevice, Received
+from pseudokern.drivers.net_device import NetDevice, Received, Transmitted
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.rx_queue import FRAME_BYTES, RxQueue
@@ -238,6 +238,9 @@ class Nic(NetDevice):
             sum(queue.discarded for queue in self.rings),
             self.style.overflow,
         )
+
+    def transmitted(self) -> Transmitted:
+        return self.tx.transmitted() if "tx" in self.__dict__ else Transmitted()
 
     def _request_irqs(self) -> None:
         """Handlers for the queues, whose rings are empty."""

@@ -3,17 +3,17 @@
     rx-0 cpu 0 interrupts 51872 delivered 52575 dropped 0
     rx-0.napi p50_ns 2000 p99_ns 3967 p99.9_ns 6015 max_ns 8100 frames 52575
 
-The second line is there for queues that a load feeds; see kernel/latency.py.
+The second line is there for queues that a load feeds; see kernel/latency.py. What is sent comes
+after that: nic_tx_results.py.
 """
 
 from typing import TYPE_CHECKING
 
+from pseudokern.drivers.nic_tx_results import latency_line, tx_results
 from pseudokern.kernel.cpumask import first_cpu
 
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic
-
-PERCENTS = (50, 99, 99.9)
 
 
 def results(nic: "Nic") -> str:
@@ -40,6 +40,8 @@ def results(nic: "Nic") -> str:
         lines += _latency(nic, number)
     if any(queue.feed is not None for queue in nic.queues):
         lines.append(f"interrupt.stages {_stages(nic)}")
+    if "tx" in nic.__dict__:
+        lines += tx_results(nic)
     return "\n".join(lines) + "\n"
 
 
@@ -49,11 +51,7 @@ def _latency(nic: "Nic", number: int) -> list[str]:
         return []
     lines = []
     for name in ("handler", "napi", "application"):
-        histogram = getattr(feed.latency, name)
-        if histogram.total:
-            shares = [f"p{share:g}_ns {histogram.percentile_ns(share)}" for share in PERCENTS]
-            rest = f"max_ns {histogram.most_ns} frames {histogram.total}"
-            lines.append(f"rx-{number}.{name} {' '.join(shares)} {rest}")
+        lines += latency_line(f"rx-{number}.{name}", getattr(feed.latency, name))
     return lines
 
 

@@ -38,6 +38,7 @@ class Style(NamedTuple):
                    of its own; "handler", the hard handler of a vector of its own
     tx_budget      frames that one poll takes out of a transmit ring at most
     stop_room      with fewer free descriptors the queue stops; wake_room: it wakes with so many
+    counts_posted  a frame counts when it is put into the ring, and not when it is cleaned
     has_bql        it tells byte queue limits what it completes
     xps            which CPUs send by which queue, as hints; None: the hash of the flow decides
     watchdog_s     how long a queue may be stopped before the watchdog thinks that it hangs
@@ -59,6 +60,7 @@ class Style(NamedTuple):
     tx_budget: int = 1 << 16
     stop_room: int = MAX_SKB_FRAGS + 4
     wake_room: int = MAX_SKB_FRAGS + 4
+    counts_posted: bool = False
     has_bql: bool = True
     xps: Callable[[CpuMask, int], list[CpuMask]] | None = None
     watchdog_s: int = 5
@@ -179,6 +181,7 @@ STYLES = {
         tx_budget=128,
         stop_room=31,  # two of the largest send requests, less one
         wake_room=31,
+        counts_posted=True,
         xps=_cpus_in_turn,
         watchdog_s=15,
     ),

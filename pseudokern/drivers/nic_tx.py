@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pseudokern.drivers.dim import TX_EQE, TX_ICE, Dim
 from pseudokern.drivers.moderation import Waiting
+from pseudokern.drivers.net_device import Transmitted
 from pseudokern.drivers.tx_cleaner import Cleaner
 from pseudokern.drivers.tx_ring import TxRing, Wire
+from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqReturn
 from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.dql import Dql
@@ -32,7 +34,7 @@ class NicTx:
 
     rings, queues  by number, every one that there was since probe(): the counts stay
     xps            which CPUs send by which queue
-    xdp_drops      frames that came without the stack and found no room
+    xdp_offered    frames that came without the stack; xdp_drops: those that found no room
     """
 
     def __init__(self, nic: "Nic") -> None:
@@ -48,7 +50,7 @@ class NicTx:
         """The driver is bound anew."""
         self.rings: list[TxRing] = []
         self.queues: list[TxQueue] = []
-        self.xdp_drops = 0
+        self.xdp_offered = self.xdp_drops = 0
         self._connected: set[int] = set()
         self._xps_channels = 0
 
@@ -110,6 +112,7 @@ class NicTx:
         They go into the ring of that queue, from now_ns on. How many found room; the rest is
         dropped (xdp_drops). What it takes of the CPU is the caller's to charge: cost.xmit_ns.
         """
+        self.xdp_offered += len(sizes)
         sent = 0
         for size in sizes:
             if self.rings[number].free <= 0:
@@ -126,6 +129,7 @@ class NicTx:
         ring = self._post(number, packet, now_ns)
         queue.sent(packet.size)
         if ring.free < style.stop_room:
+            ring.stops += 1
             queue.drv_xoff = True
 
     def _post(self, number: int, packet: Packet, now_ns: int) -> TxRing:
@@ -146,18 +150,34 @@ class NicTx:
         cleaner.ring, cleaner.queue = self.rings[number], self.queues[number]
         queue, (_, desc) = nic.queues[number], nic.sources[number]
         queue.whole_ring.cleaner = None if cleaned_by == "handler" else cleaner
-        if cleaned_by == "shared":
+        own = self.desc_of(number)
+        if cleaned_by == "shared" or own is None:
             cleaner.share(queue)
         else:
-            own = next(
-                desc
-                for vector, desc in nic.vectors
-                if vector.queue == number and not vector.receives
-            )
             cleaner.separate(message_of(own))
         if desc is not None:
             desc.changed()  # polls of the receive queue do more now
         self.moderate(number)
+
+    def desc_of(self, number: int) -> IrqDesc | None:
+        """The interrupt that tells of a ring; None on the INTx line."""
+        receives = self.cleaned_by == "shared"
+        for vector, desc in self._nic.vectors:
+            if vector.queue == number and vector.receives == receives:
+                return desc
+        return None
+
+    def interrupts(self, number: int) -> int:
+        """How many a ring has sent."""
+        return self._cleaners[number].interrupt.sent if number in self._connected else 0
+
+    def transmitted(self) -> Transmitted:
+        """As the driver counts: most when they clean."""
+        if self._nic.style.counts_posted:
+            packets = sum(ring.posted for ring in self.rings)
+            return Transmitted(packets, sum(ring.posted_bytes for ring in self.rings))
+        packets = sum(ring.cleaned for ring in self.rings)
+        return Transmitted(packets, sum(ring.cleaned_bytes for ring in self.rings))
 
     def handle(self, number: int) -> IrqReturn:
         """The hard handler of a vector that a transmit ring has for itself."""

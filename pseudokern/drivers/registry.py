@@ -48,6 +48,7 @@ _NOT_DRIVERS = {
     "nic_stats",
     "nic_styles",
     "nic_tx",
+    "nic_tx_results",
     "nic_xdp",
     "pci_keys",
     "programs",

@@ -77,6 +77,7 @@ class Cleaner:
         net_tx, queue = net_tx_of(self._kernel), self.queue
         net_tx.completed(queue, frames, size)
         if queue.drv_xoff and self.ring.free >= self._wake_room:
+            self.ring.wakes += 1
             net_tx.wake(queue)
         self.interrupt.look()
         return frames

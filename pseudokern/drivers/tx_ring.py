@@ -50,17 +50,19 @@ class TxRing:
     posted   frames that were put into it; cleaned: those that the driver has taken out again
     purged   frames that were in it when it was taken down, and had not left
     posted_bytes, cleaned_bytes  how long those were
+    stops, wakes  how often the driver stopped its queue, and woke it
     hung_ns  since when the card sends nothing from it; None: it works
     """
 
     __slots__ = ("_frames", "_wire", "cleaned", "cleaned_bytes", "hung_ns", "posted",
-                 "posted_bytes", "purged", "size")  # fmt: skip
+                 "posted_bytes", "purged", "size", "stops", "wakes")  # fmt: skip
 
     def __init__(self, wire: Wire, size: int) -> None:
         self.size = size
         self.posted = self.posted_bytes = 0
         self.cleaned = self.cleaned_bytes = 0
         self.purged = 0
+        self.stops = self.wakes = 0
         self.hung_ns: int | None = None
         self._wire = wire
         self._frames: deque[tuple[int, int]] = deque()  # when it has left, and its bytes

@@ -1,7 +1,6 @@
 """Show network interfaces: /sys/class/net/NAME, /proc/net/dev and /proc/net/softnet_stat.
 
-Follows net/core/net-sysfs.c and net/core/net-procfs.c. Nothing is transmitted, so the counters of
-that direction stand at 0. There is no lo.
+Follows net/core/net-sysfs.c and net/core/net-procfs.c. There is no lo.
 """
 
 import errno
@@ -33,17 +32,18 @@ _HEADER = (
     " face |bytes    packets errs drop fifo frame compressed multicast"
     "|bytes    packets errs drop fifo colls carrier compressed\n"
 )
-_NO_TRANSMISSION = f"{0:8} {0:7} {0:4} {0:4} {0:4} {0:5} {0:7} {0:10}"
 
 
 def statistics(machine: Machine, device: NetDevice) -> dict[str, int]:
     """rtnl_link_stats64 of an interface, by name; what is not there is 0."""
     machine.pc.fold_counts()
-    received = device.received()
+    received, transmitted = device.received(), device.transmitted()
     return {
         "rx_packets": received.packets,
         "rx_bytes": received.bytes,
         received.overflow: received.dropped,
+        "tx_packets": transmitted.packets,
+        "tx_bytes": transmitted.bytes,
     }
 
 
@@ -71,7 +71,8 @@ def show_dev(machine: Machine) -> bytes:
         drop = found.get("rx_dropped", 0) + found.get("rx_missed_errors", 0)
         lines.append(
             f"{name:>6}: {found['rx_bytes']:7} {found['rx_packets']:7} {0:4} {drop:4} {0:4} {0:5}"
-            f" {0:10} {0:9} {_NO_TRANSMISSION}\n"
+            f" {0:10} {0:9} {found['tx_bytes']:8} {found['tx_packets']:7} {0:4} {0:4} {0:4} {0:5}"
+            f" {0:7} {0:10}\n"
         )
     return "".join(lines).encode()
 
