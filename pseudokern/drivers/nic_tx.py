@@ -11,7 +11,7 @@ as if it could not.
 
 from typing import TYPE_CHECKING, Literal
 
-from pseudokern.drivers.dim import TX_EQE, TX_ICE, Dim
+from pseudokern.drivers.dim import DEFAULT_LINE, TX_EQE, TX_ICE, Dim
 from pseudokern.drivers.moderation import Waiting
 from pseudokern.drivers.net_device import Transmitted
 from pseudokern.drivers.tx_cleaner import Cleaner
@@ -201,8 +201,8 @@ class NicTx:
         us, frames = coalesce.get("tx-usecs", 0), coalesce.get("tx-frames", 1)
         interrupt.adaptive = None
         if coalesce.get("adaptive-tx"):
-            interrupt.adaptive = Dim(TX_ICE if is_gap else TX_EQE)
-            us, frames = interrupt.adaptive.moderation
+            dim = Dim(TX_ICE, DEFAULT_LINE) if is_gap else Dim(TX_EQE)
+            interrupt.adaptive, (us, frames) = dim, dim.profile[DEFAULT_LINE]
         floor_us = coalesce.get("rx-usecs-high", 0)
         interrupt.wait(Waiting(us, 0 if is_gap else frames, is_gap, floor_us))
 

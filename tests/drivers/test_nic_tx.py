@@ -12,7 +12,7 @@ from pseudokern.drivers.tx_ring import FETCH_NS, TxRing, Wire
 from pseudokern.irq.manage import irq_set_affinity
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.qdisc import Packet
-from tests.drivers.plugging import plugged
+from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import MS, new_pc, run_for
 
 CPUS = 3
@@ -25,7 +25,13 @@ def load(**words):
 
 
 def new_nic(pc, style="igb", queues=1, **written):
-    return plugged(pc, Nic, "eth0", style=style, queues=queues, **written)
+    """A card that interrupts for each frame, which is no driver's default."""
+    nic = plugged(pc, Nic, "eth0", style=style, queues=queues, **written)
+    wanted = {"adaptive-tx": 0, "tx-usecs": 0, "tx-frames": 1}
+    known = nic.ethtool.coalesce
+    if known:
+        nic.ethtool.set_coalescing({name: wanted[name] for name in wanted if name in known})
+    return at_once(nic) if known else nic
 
 
 def send(nic, frames=1, cpu=0, flow_hash=0, size=64):
