@@ -18,7 +18,8 @@ A driver declares the KEYS that a machine file may set, and what it does when it
 
 import errno
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pseudokern.drivers.irq_calls import IrqCalls
 from pseudokern.drivers.keys import Key
@@ -29,6 +30,9 @@ from pseudokern.irq.desc import Irq, IrqDesc
 from pseudokern.irq.flags import Irqf, IrqReturn
 from pseudokern.kernel.printk import Level
 from pseudokern.x86.pc import Pc
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.vfio import VfioPci
 
 __all__ = ["Device", "IrqReturn", "Irqf", "PciDevice"]
 
@@ -169,8 +173,20 @@ class PciDevice(Device):
         self.function.driver = ""
 
     @property
+    def is_bound(self) -> bool:
+        """Whether its own driver has it; it may be that none has it, or vfio-pci."""
+        return bool(self.function.driver) and self.function.driver == self.driver_name
+
+    @property
     def label(self) -> str:
         return f"{self.driver_name} {self.function.bdf}"
+
+    @cached_property
+    def vfio(self) -> "VfioPci":
+        """The driver that gives it to programs; few have it."""
+        from pseudokern.drivers.vfio import VfioPci
+
+        return VfioPci(self)
 
     @property
     def identity(self) -> tuple[int, int, int]:

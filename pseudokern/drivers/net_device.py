@@ -47,7 +47,7 @@ class NetDevice(IntxDevice):
 
     def open(self) -> None:
         """`ip link set NAME up`. The errno of request_irq(), and then it stays down."""
-        if self.is_up or not self.function.driver:
+        if self.is_up or not self.is_bound:
             return
         try:
             self.start()

@@ -311,7 +311,7 @@ class Nic(NetDevice):
 
     def _hint_again(self) -> None:
         """A CPU has gone or come."""
-        if self.function.driver and not self.options["affinity"]:
+        if self.is_bound and not self.options["affinity"]:
             self._hint()
             if "tx" in self.__dict__:
                 self.tx.set_xps()

@@ -64,6 +64,7 @@ _NOT_DRIVERS = {
     "tx_cleaner",
     "tx_interrupt",
     "tx_ring",
+    "vfio",
     "xdp",
     "xdp_program",
 }

@@ -478,6 +478,13 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Link("sys/block/{disk}", _later("sys_nvme", "link_to_disk")),
     Entry(f"{_PCI_DRIVER}/bind", 0o200, None, _later("sys_drivers", "store_bind")),
     Entry(f"{_PCI_DRIVER}/unbind", 0o200, None, _later("sys_drivers", "store_unbind")),
+    Entry("sys/bus/pci/drivers_probe", 0o200, None, _later("sys_drivers", "store_drivers_probe")),
+    Entry(
+        f"{_PCI}/driver_override",
+        0o644,
+        _later("sys_drivers", "show_driver_override"),
+        _later("sys_drivers", "store_driver_override"),
+    ),
     Link(f"{_PCI_DRIVER}/{{bound}}", _later("sys_drivers", "link_to_bound")),
     Entry("proc/modules", 0o444, _later("modules", "show_modules")),
     Folder("sys/module", 0o755),

@@ -1,17 +1,22 @@
 """Take a PCI device from its driver and give it back: /sys/bus/pci/drivers. Also /sys/class/net.
 
-Follows drivers/base/bus.c: bind_store(), unbind_store(), and net/core/net-sysfs.c for the flags of
-an interface, a write to which is what `ip link set` does.
+Follows drivers/base/bus.c: bind_store(), unbind_store(), drivers_probe_store(); pci_match_device(),
+driver_set_override(); and net/core/net-sysfs.c for the flags of an interface, a write to which is
+what `ip link set` does.
 """
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pseudokern.drivers.device import PciDevice
 from pseudokern.drivers.net_device import IFF_UP, NetDevice
 from pseudokern.fs.sys_pci import root_of
 from pseudokern.hw.pci import PciFunction
 from pseudokern.machine.machine import Machine
+
+VFIO = "vfio-pci"
+PAGE_BYTES = 4096
 
 
 def _pci_devices(machine: Machine) -> Iterator[PciDevice]:
@@ -20,7 +25,8 @@ def _pci_devices(machine: Machine) -> Iterator[PciDevice]:
 
 def driver_names(machine: Machine) -> list[str]:
     """The drivers that are there, whether they have a device or not."""
-    return sorted({device.driver_name for device in _pci_devices(machine)} - {""})
+    names = {device.driver_name for device in _pci_devices(machine)} - {""}
+    return sorted(names | {VFIO} if names else names)
 
 
 def find_driver(machine: Machine, name: str) -> str | None:
@@ -56,11 +62,18 @@ def link_to_driver(_machine: Machine, _root: str, function: PciFunction) -> str:
 
 
 def store_unbind(machine: Machine, data: bytes, driver: str) -> None:
-    """ENODEV: no device of that address, or this driver does not have it."""
+    """Have a driver let go.
+
+    ENODEV  no device of that address, or this driver does not have it
+    EBUSY   vfio-pci has given it to a program
+    """
     device = _find(machine, data)
     if device is None or device.function.driver != driver:
         raise OSError(errno.ENODEV, f"unbind {data!r}: {driver} has {bound_names(machine, driver)}")
-    device.remove()
+    if driver == VFIO:
+        device.vfio.remove()
+    else:
+        device.remove()
 
 
 def store_bind(machine: Machine, data: bytes, driver: str) -> None:
@@ -71,12 +84,57 @@ def store_bind(machine: Machine, data: bytes, driver: str) -> None:
     else what its probe() says
     """
     device = _find(machine, data)
-    if device is None or device.driver_name != driver:
+    if device is None or not _matches(device, driver):
         raise OSError(errno.ENODEV, f"bind {data!r}: no device for {driver}")
     if device.function.driver:
         raise OSError(errno.EBUSY, f"bind {data!r}: {device.function.driver} has it")
-    device.attach()
-    device.open()
+    _attach(device, driver)
+
+
+def store_drivers_probe(machine: Machine, data: bytes) -> None:
+    """Have a device find its driver, if it has none; what that says stands in the log.
+
+    ENODEV  no device of that address
+    """
+    device = _find(machine, data)
+    if device is None:
+        raise OSError(errno.ENODEV, f"drivers_probe {data!r}: no such device")
+    driver = device.function.driver_override or device.driver_name
+    if not device.function.driver and _matches(device, driver):
+        with suppress(OSError):
+            _attach(device, driver)
+
+
+def show_driver_override(_machine: Machine, _root: str, function: PciFunction) -> bytes:
+    return f"{function.driver_override or '(null)'}\n".encode()
+
+
+def store_driver_override(
+    _machine: Machine, data: bytes, _root: str, function: PciFunction
+) -> None:
+    """Have a device take no other driver than this; an empty line takes that back.
+
+    EINVAL  longer than a page
+    """
+    if len(data) >= PAGE_BYTES - 1:
+        raise OSError(errno.EINVAL, "driver_override: too long")
+    function.driver_override = data.decode("latin-1").split("\n", 1)[0]
+
+
+def _matches(device: PciDevice, driver: str) -> bool:
+    """pci_match_device(). vfio-pci knows no device by itself."""
+    override = device.function.driver_override
+    if override and override != driver:
+        return False
+    return driver == (VFIO if override == VFIO else device.driver_name)
+
+
+def _attach(device: PciDevice, driver: str) -> None:
+    if driver == VFIO:
+        device.vfio.probe()
+    else:
+        device.attach()
+        device.open()
 
 
 def _find(machine: Machine, data: bytes) -> PciDevice | None:
@@ -145,4 +203,4 @@ def link_to_device(_machine: Machine, _root: str, function: PciFunction, _device
 
 def _interfaces(machine: Machine) -> Iterator[NetDevice]:
     devices = (device for device in machine.devices if isinstance(device, NetDevice))
-    return (device for device in devices if device.function.driver)
+    return (device for device in devices if device.is_bound)

@@ -123,7 +123,7 @@ def show_cpu_list(
 
 def _controllers(machine: Machine) -> Iterator[Nvme]:
     devices = (device for device in machine.devices if isinstance(device, Nvme))
-    return (device for device in devices if device.function.driver)
+    return (device for device in devices if device.is_bound)
 
 
 def _place(device: Nvme) -> str:

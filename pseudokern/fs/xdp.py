@@ -49,7 +49,7 @@ class XdpProgramFile(OpenFile):
         ENODEV  no driver has the card any more
         """
         nic, text = self._nic, data.decode("utf-8", "surrogateescape").strip()
-        if not nic.function.driver:
+        if not nic.is_bound:
             raise OSError(errno.ENODEV, f"{nic.name}: no driver has it")
         try:
             self._command(text)
@@ -75,4 +75,4 @@ class XdpProgramFile(OpenFile):
 
 
 def _cards(machine: Machine) -> list[Nic]:
-    return [each for each in machine.devices if isinstance(each, Nic) and each.function.driver]
+    return [each for each in machine.devices if isinstance(each, Nic) and each.is_bound]

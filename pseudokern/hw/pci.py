@@ -28,6 +28,7 @@ class PciFunction:
     msi_maskable  its MSI capability has a mask bit for each vector
     pci_class  the 24-bit class code
     node       -1 is no node
+    driver_override  the driver that it shall have, whatever it is; empty: any that knows it
     first_irq  the number that its first message is to have; 0: the lowest that is free
     """
 
@@ -46,6 +47,7 @@ class PciFunction:
     msi: MsiCapability | None = None
     msix: MsixTable | None = None
     driver: str = ""
+    driver_override: str = ""
     first_irq: int = 0
     irqs: dict[int, str] = field(default_factory=dict)  # irq -> "msi" or "msix"
     irq: int = 0  # what the irq file shows: the legacy line, or the first MSI

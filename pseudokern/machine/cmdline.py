@@ -9,7 +9,7 @@ CPU lists are checked against the result.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pseudokern.kernel.cpumask import CpuMask, cpulist_parse, first_cpu
@@ -248,6 +248,14 @@ def _read_late(
         case "nvme.poll_queues":
             return _nvme_poll_queues(parameters, value, topology)
     return parameters
+
+
+def is_set(words: Sequence[str], name: str) -> bool:
+    """Whether a module's parameter of two values is given and on; param_set_bool()."""
+    values = [
+        value or "1" for word, _, value in (each.partition("=") for each in words) if word == name
+    ]
+    return bool(values) and values[-1][0] in "1yYtT"
 
 
 def _nvme_poll_queues(parameters: BootParameters, value: str, topology: Topology) -> BootParameters:

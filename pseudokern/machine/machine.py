@@ -15,6 +15,7 @@ from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.loadavg import LoadAverage
 from pseudokern.kernel.printk import Level
 from pseudokern.machine import boot_log
+from pseudokern.machine.cmdline import is_set
 from pseudokern.machine.description import Description
 from pseudokern.machine.refusals import Refusals
 from pseudokern.sim.alarm import Alarm
@@ -38,6 +39,13 @@ BOOT_NS = 1_000_000_000  # until /sbin/init runs
 DEFAULT_BOOT_TIME_S = 1_700_000_000  # when nobody says: the same in every run
 WATCHDOG_PERIOD_NS = 400_000_000  # for each second of the threshold
 EVENTS_AT_ONCE = 100_000
+
+
+# Parameters of vfio's modules, by what they allow (drivers/vfio.py).
+_VFIO_UNSAFE = {
+    "noiommu": "vfio.enable_unsafe_noiommu_mode",
+    "unsafe interrupts": "vfio_iommu_type1.allow_unsafe_interrupts",
+}
 
 
 class Machine:
@@ -224,6 +232,9 @@ class Machine:
         irqs.nr_irqs = self.description.nr_irqs or irqs.nr_irqs
         self.pc.pci.has_messages = not parameters.nomsi
         self.pc.nvme_poll_queues = parameters.nvme_poll_queues
+        self.pc.vfio_allows = frozenset(
+            what for what, word in _VFIO_UNSAFE.items() if is_set(parameters.others, word)
+        )
         kernel = self.kernel
         kernel.isolated = parameters.isolated
         kernel.isolated_managed_irq = parameters.isolated_managed_irq

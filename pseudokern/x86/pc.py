@@ -59,6 +59,7 @@ class Pc:
     gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
     nvme_poll_queues  nvme.poll_queues=
+    vfio_allows  what parameters let programs with a device of their own do without
     domains  every controller's interrupts, stacked upon the CPUs' vectors
     """
 
@@ -109,6 +110,7 @@ class Pc:
         self.dmar = None if iommu is None else self._remap(iommu)
         self.gsis = self._lines(level_isa)
         self.nvme_poll_queues = 0
+        self.vfio_allows: frozenset[str] = frozenset()
         self.pci = PciBus(
             kernel, self.irqs, self.vectors, self.bus, self.gsis, self.domains, siblings_of
         )
