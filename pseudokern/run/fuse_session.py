@@ -16,6 +16,7 @@ import errno
 import os
 import struct
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -75,7 +76,11 @@ CONTAINER = "; start a container with: --device /dev/fuse --cap-add SYS_ADMIN"
 
 
 class FuseSession:
-    """One mount: the kernel's end is a directory, ours is fd."""
+    """One mount: the kernel's end is a directory, ours is fd.
+
+    on_wake   called when a request comes after a while, before it is answered
+    on_write  called when a write has been answered
+    """
 
     def __init__(
         self, library: libfuse.Libfuse, operations: FuseOperations, directory: Path, options: str
@@ -85,7 +90,10 @@ class FuseSession:
         self._directory = os.fsencode(os.path.realpath(directory))
         self._waiting: dict[int, Completion] = {}
         self._paths: dict[int, str] = {}  # of files that were opened once, by the kernel's node
+        self.on_wake: Callable[[], None] = _nothing
+        self.on_write: Callable[[], None] = _nothing
         self._busy = False
+        self._was_written = False
         self._leaving = False
         self.unmounted = False
 
@@ -145,6 +153,7 @@ class FuseSession:
                 await trio.lowlevel.wait_readable(self.fd)
             except trio.ClosedResourceError:
                 return
+            self.on_wake()
             self.poll_until_quiet()
 
     def poll_until_quiet(self) -> None:
@@ -189,6 +198,9 @@ class FuseSession:
                 self._answer(length)
             finally:
                 self._busy = False
+            if self._was_written:
+                self._was_written = False
+                self.on_write()
             if self._leaving:
                 self.unmount()
         return answered
@@ -228,6 +240,7 @@ class FuseSession:
             else:
                 self._give(unique, result)
         elif opcode == FUSE_WRITE:
+            self._was_written = True
             data = bytes(memoryview(self._request)[WRITE_DATA : WRITE_DATA + size])
             try:
                 result = operations.files[handle].write(data, offset)
@@ -345,3 +358,7 @@ class FuseSession:
             self._operations.files.pop(handle).release()
         except Exception as error:
             errno_of(error, "release")
+
+
+def _nothing() -> None:
+    """For who needs not know."""

@@ -3,6 +3,9 @@
 The one task that runs the timeline. Between two slices it lets the FUSE session answer what has
 come; a slice is as many events as take SLICE_NS of real time, measured as it goes. What a slice
 raises is a bug in a driver or in ours: it is logged, and the machine goes on.
+
+Where it has caught up it rests: to the next tick, or for longer if nothing is due. A request ends
+a long rest, and a write is followed at once by what it brings about.
 """
 
 import logging
@@ -25,10 +28,12 @@ LOG = logging.getLogger("pseudokern")
 
 SLICE_NS = 100_000  # real time between two looks at FUSE
 TURN_NS = 2_000_000  # real time between two looks at everything else in trio
-TICK_S = 0.005
+TICK_NS = 5_000_000  # real time between two runs, for a clock that has caught up
+REST_NS = 50_000_000  # the same, if nothing is due
 MOST_LAG_NS = 100_000_000  # real time by which a wall clock may be late before it gives up on it
 FREE_STEP_NS = 10_000_000  # simulated time that a free clock goes in one piece, if little happens
 MOST_EVENTS = 20_000
+NS_PER_S = 1_000_000_000
 
 
 class Pacer:
@@ -47,6 +52,8 @@ class Pacer:
         self._events = 64
         self._real_ns = 0
         self._simulated_ns = 0
+        self._caught_up_ns = 0  # real time at which it was last seen where it should be
+        self._hurried = trio.Event()
         self.ended = trio.Event()
 
     async def run(self) -> None:
@@ -56,13 +63,51 @@ class Pacer:
             if self._clock.changed:
                 self._clock.changed = False
                 self._anchor()
+            began_ns = time.monotonic_ns()
             target_ns = self._target_ns()
             if target_ns > self._timeline.now_ns:
                 await self._run_to(target_ns)
-            else:
-                await trio.sleep(TICK_S)
+            if self._clock.mode != "free" and self._timeline.now_ns >= target_ns:
+                self._caught_up_ns = began_ns
+                await self._rest(began_ns)
         self.ended.set()
         await trio.sleep_forever()
+
+    def catch_up(self) -> None:
+        """Somebody looks: end a rest that was long because nothing was due."""
+        if time.monotonic_ns() - self._caught_up_ns > 2 * TICK_NS:
+            self._go_on()
+
+    def hurry(self) -> None:
+        """Somebody has written: let what that brings about happen before anybody looks."""
+        self._go_on()
+        self._hurried.set()
+
+    def _go_on(self) -> None:
+        """One slice of the way to where simulated time should be, if it follows real time."""
+        if self._clock.mode != "wall" or self._clock.changed or self._is_over():
+            return
+        target_ns = min(self._target_ns(), self._next_stop_ns())
+        if target_ns > self._timeline.now_ns:
+            self._slice(target_ns)
+        self._caught_up_ns = time.monotonic_ns()
+
+    async def _rest(self, began_ns: int) -> None:
+        """Wait for the tick after began_ns, or until something is due, or for hurry()."""
+        wake_ns = max(began_ns + TICK_NS, min(self._due_ns(), began_ns + REST_NS))
+        if self._hurried.is_set():
+            self._hurried = trio.Event()
+        with trio.move_on_after(max(0, wake_ns - time.monotonic_ns()) / NS_PER_S):
+            await self._hurried.wait()
+
+    def _due_ns(self) -> int:
+        """Real time at which the next event is due; FOREVER_NS for a clock that stands still."""
+        if self._clock.mode != "wall":
+            return FOREVER_NS
+        next_ns = min(
+            self._timeline.next_ns(), self._next_stop_ns(), self._clock.end_ns or FOREVER_NS
+        )
+        return self._real_ns + int((next_ns - self._simulated_ns) / self._clock.speed)
 
     def _is_over(self) -> bool:
         end_ns = self._clock.end_ns

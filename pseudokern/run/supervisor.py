@@ -49,6 +49,7 @@ def run_machine(options: BootOptions, ready: Callable[[], None]) -> None:
         session = FuseSession.mount(tree, options.at, allow_other=True, covers=options.covers)
         cleanup.callback(session.unmount)
         pacer = Pacer(machine, session.poll, player)
+        session.on_wake, session.on_write = pacer.catch_up, pacer.hurry
         # The machine is there to stay: a collection of garbage need not look at it.
         gc.freeze()
         gc.enable()

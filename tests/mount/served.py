@@ -55,6 +55,7 @@ class Served(Booted):
         self._token = trio.lowlevel.current_trio_token()
         self._session = FuseSession.mount(Tree(self.machine), self.directory, allow_other=True)
         pacer = Pacer(self.machine, self._session.poll)
+        self._session.on_wake, self._session.on_write = pacer.catch_up, pacer.hurry
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pacer.run)
             self._mounted.set()

@@ -11,7 +11,7 @@ from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
-from pseudokern.run.pacer import Pacer
+from pseudokern.run.pacer import REST_NS, TICK_NS, Pacer
 from pseudokern.sim.clock import Clock, Mode
 from pseudokern.sim.timeline import Timeline
 
@@ -157,6 +157,74 @@ def test_fastest_wall_clock_stays_within_the_end_of_time():
     paced = Paced("wall", end_ns=2**61)
     paced.clock.set_speed(1e9)
     paced.run(lambda: paced.timeline.now_ns > 10**15)
+
+
+def looks_until(paced, end_ns):
+    """How often a pacer looks for requests until that time: once for each slice."""
+    looks = []
+    paced.look = lambda: looks.append(paced.timeline.now_ns)
+    paced.run(lambda: paced.timeline.now_ns >= end_ns)
+    return len(looks)
+
+
+def test_wall_clock_that_has_caught_up_rests_until_the_next_tick():
+    paced = Paced("wall")
+    paced.every(1_000_000, lambda: None)
+    looks = looks_until(paced, 200_000_000)
+    # After each rest it goes on, and once more for what passed meanwhile.
+    assert looks <= 2 * (200_000_000 // TICK_NS + 1)
+
+
+def test_wall_clock_rests_for_longer_while_nothing_is_due():
+    paced = Paced("wall")
+    looks = looks_until(paced, 500_000_000)
+    assert looks <= 2 * (500_000_000 // REST_NS + 1)
+
+
+def test_what_is_due_ends_a_long_rest():
+    paced = Paced("wall")
+    came = []
+    paced.at(300_000_000, lambda: came.append(paced.timeline.now_ns))
+    paced.run(lambda: bool(came))
+    assert came == [300_000_000]
+
+
+def test_what_a_write_brings_about_has_happened_when_hurry_returns():
+    paced = Paced("wall")
+    came = []
+
+    def write() -> bool:
+        paced.at(paced.timeline.now_ns + 1, lambda: came.append("what it brings about"))
+        paced.pacer.hurry()
+        return True
+
+    paced.run(write)
+    assert came == ["what it brings about"]
+
+
+def test_who_looks_during_a_long_rest_sees_the_present():
+    paced = Paced("wall")
+
+    def has_caught_up() -> bool:
+        before_ns = paced.timeline.now_ns
+        paced.pacer.catch_up()
+        return paced.timeline.now_ns > before_ns > 0
+
+    paced.run(has_caught_up)
+
+
+def test_a_write_wakes_a_stepping_clock_that_rests():
+    paced = Paced("step")
+    waits = []
+
+    def ask() -> bool:
+        if not waits:
+            waits.append(paced.clock.advance(7_000))
+            paced.pacer.hurry()
+        return waits[0].done
+
+    paced.run(ask)
+    assert paced.timeline.now_ns == 7_000
 
 
 def test_change_of_mode_is_seen_in_the_middle_of_a_long_way():
