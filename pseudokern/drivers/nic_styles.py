@@ -39,6 +39,7 @@ class Style(NamedTuple):
     tx_budget      frames that one poll takes out of a transmit ring at most
     stop_room      with fewer free descriptors the queue stops; wake_room: it wakes with so many
     counts_posted  a frame counts when it is put into the ring, and not when it is cleaned
+    has_max_rate   a queue can be given a rate: tx_maxrate
     has_bql        it tells byte queue limits what it completes
     xps            which CPUs send by which queue, as hints; None: the hash of the flow decides
     watchdog_s     how long a queue may be stopped before the watchdog thinks that it hangs
@@ -61,6 +62,7 @@ class Style(NamedTuple):
     stop_room: int = MAX_SKB_FRAGS + 4
     wake_room: int = MAX_SKB_FRAGS + 4
     counts_posted: bool = False
+    has_max_rate: bool = False
     has_bql: bool = True
     xps: Callable[[CpuMask, int], list[CpuMask]] | None = None
     watchdog_s: int = 5
@@ -161,6 +163,7 @@ STYLES = {
         tx_budget=256,
         stop_room=MAX_SKB_FRAGS + 6,
         wake_room=2 * (MAX_SKB_FRAGS + 6),
+        has_max_rate=True,
         xps=_one_cpu_each,
     ),
     "igb": Style(
@@ -182,6 +185,7 @@ STYLES = {
         stop_room=31,  # two of the largest send requests, less one
         wake_room=31,
         counts_posted=True,
+        has_max_rate=True,
         xps=_cpus_in_turn,
         watchdog_s=15,
     ),

@@ -21,7 +21,7 @@ from pseudokern.irq.flags import IrqReturn
 from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.dql import Dql
 from pseudokern.kernel.net_tx import TxQueue, net_tx_of
-from pseudokern.kernel.qdisc import Packet
+from pseudokern.kernel.qdisc import TX_QUEUE_LEN, Packet
 from pseudokern.kernel.xps import Xps
 from pseudokern.x86.msi_chip import message_of
 
@@ -34,12 +34,14 @@ class NicTx:
 
     rings, queues  by number, every one that there was since probe(): the counts stay
     xps            which CPUs send by which queue
+    queue_len      packets that a qdisc keeps: txqueuelen
     xdp_offered    frames that came without the stack; xdp_drops: those that found no room
     """
 
     def __init__(self, nic: "Nic") -> None:
         self.wire = Wire(nic.style.mbps)
         self.xps = Xps()
+        self.queue_len = TX_QUEUE_LEN
         self._nic = nic
         self._cleaners: dict[int, Cleaner] = {}
         self.reset()
@@ -68,11 +70,8 @@ class NicTx:
     def start(self) -> None:
         """The interface is up."""
         nic = self._nic
+        self._have(self.count)
         for number in range(self.count):
-            if number == len(self.rings):
-                self.rings.append(TxRing(self.wire, nic.ethtool.tx_ring))
-                dql = Dql(nic.kernel.hz) if nic.style.has_bql else None
-                self.queues.append(TxQueue(self, number, dql))
             self.rings[number].size = nic.ethtool.tx_ring
             self.queues[number].activate(nic.kernel.jiffies)
         if self._xps_channels != self.count:
@@ -97,6 +96,36 @@ class NicTx:
         if style.xps is not None:
             self.xps.cpus.update(enumerate(style.xps(self._nic.kernel.online, count)))
         self._xps_channels = count
+
+    def queue(self, number: int) -> TxQueue:
+        """One of the channels' queues, in use or not yet."""
+        self._have(number + 1)
+        return self.queues[number]
+
+    def ring(self, number: int) -> TxRing:
+        self._have(number + 1)
+        return self.rings[number]
+
+    def _have(self, count: int) -> None:
+        nic = self._nic
+        for number in range(len(self.rings), count):
+            self.rings.append(TxRing(self.wire, nic.ethtool.tx_ring))
+            queue = TxQueue(self, number, Dql(nic.kernel.hz), has_bql=nic.style.has_bql)
+            queue.qdisc.limit = self.queue_len
+            self.queues.append(queue)
+
+    @property
+    def has_choice(self) -> bool:
+        """netif_is_multiqueue(): whether it can have more than one queue."""
+        nic = self._nic
+        most = nic.ethtool.most_channels if nic.ethtool.ops.channels else nic.options["queues"]
+        return bool(most > 1)
+
+    def set_queue_len(self, length: int) -> None:
+        """So many packets may wait in each qdisc."""
+        self.queue_len = length
+        for queue in self.queues:
+            queue.qdisc.limit = length
 
     def queue_for(self, cpu: CpuId, flow_hash: int, rx_queue: int = -1) -> TxQueue:
         """netdev_pick_tx(): by which queue code on cpu sends a packet."""
@@ -208,5 +237,5 @@ class NicTx:
 
     def in_flight(self) -> int:
         """Packets in qdiscs and rings."""
-        queued = sum(len(queue.qdisc) for queue in self.queues)
+        queued = sum(queue.qdisc.length for queue in self.queues)
         return queued + sum(ring.in_flight for ring in self.rings)

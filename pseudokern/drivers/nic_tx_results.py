@@ -60,5 +60,5 @@ def _row(nic: "Nic", number: int) -> str:
     dropped = queue.qdisc.drops + queue.qdisc.purged + queue.dropped_down + ring.purged
     return (
         f"tx-{number} cpu {cpu} interrupts {nic.tx.interrupts(number)} sent {ring.cleaned}"
-        f" dropped {dropped} in_flight {ring.in_flight + len(queue.qdisc)}"
+        f" dropped {dropped} in_flight {ring.in_flight + queue.qdisc.length}"
     )

@@ -51,11 +51,13 @@ class TxRing:
     purged   frames that were in it when it was taken down, and had not left
     posted_bytes, cleaned_bytes  how long those were
     stops, wakes  how often the driver stopped its queue, and woke it
+    max_mbps  the rate that it shall not exceed; 0: none
     hung_ns  since when the card sends nothing from it; None: it works
     """
 
-    __slots__ = ("_frames", "_wire", "cleaned", "cleaned_bytes", "hung_ns", "posted",
-                 "posted_bytes", "purged", "size", "stops", "wakes")  # fmt: skip
+    __slots__ = ("_frames", "_paced_ns", "_wire", "cleaned", "cleaned_bytes", "hung_ns",
+                 "max_mbps", "posted", "posted_bytes", "purged", "size", "stops",
+                 "wakes")  # fmt: skip
 
     def __init__(self, wire: Wire, size: int) -> None:
         self.size = size
@@ -63,7 +65,9 @@ class TxRing:
         self.cleaned = self.cleaned_bytes = 0
         self.purged = 0
         self.stops = self.wakes = 0
+        self.max_mbps = 0
         self.hung_ns: int | None = None
+        self._paced_ns = 0  # no frame before that
         self._wire = wire
         self._frames: deque[tuple[int, int]] = deque()  # when it has left, and its bytes
 
@@ -79,6 +83,9 @@ class TxRing:
     def post(self, packet: "Packet", at_ns: int) -> None:
         """Put a frame into it, and ring the doorbell at at_ns. There is room: free is not 0."""
         size = packet.size
+        if self.max_mbps:
+            at_ns = max(at_ns, self._paced_ns)
+            self._paced_ns = at_ns + size * 8 * PS_PER_NS // self.max_mbps
         done_ns = FOREVER_NS if self.hung_ns is not None else self._wire.send(at_ns, size)
         self._frames.append((done_ns, size))
         self.posted += 1

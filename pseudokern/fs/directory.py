@@ -1,6 +1,6 @@
 """Turn the table of entries into directories.
 
-A directory has fixed children, and at most one collection: the interrupts, the CPUs.
+A directory has fixed children, and members of collections: the interrupts, the CPUs.
 """
 
 import errno
@@ -13,13 +13,12 @@ from pseudokern.fs.entries import COLLECTIONS, Collection, Entry, Folder, Link, 
 
 @dataclass(slots=True)
 class Directory:
-    """A directory of the table: fixed children, and at most one collection."""
+    """A directory of the table: fixed children, and collections, by their word in braces."""
 
     mode: int
     exists: Callable[..., bool] | None = None
     children: "dict[str, Node]" = field(default_factory=dict)
-    collection: Collection | None = None
-    member: "Node | None" = None
+    members: "dict[str, tuple[Collection, Node]]" = field(default_factory=dict)
 
 
 File: TypeAlias = Entry | Special
@@ -53,7 +52,7 @@ def build(entries: Iterable[Entry | Special | Link | Folder]) -> Directory:
         if isinstance(entry, Folder):
             _enter(parent, name, entry.mode).exists = entry.exists
         elif name in COLLECTIONS:
-            parent.collection, parent.member = COLLECTIONS[name], entry
+            parent.members[name] = COLLECTIONS[name], entry
         else:
             parent.children[name] = entry
     return root
@@ -93,15 +92,13 @@ def proc_remove(root: Directory, name: str) -> None:
         parents.append(child)
     for parent, last in zip(reversed(parents), reversed(path), strict=True):
         del parent.children[last]
-        if parent.children or parent.collection is not None:
+        if parent.children or parent.members:
             break
 
 
 def _enter(parent: Directory, name: str, mode: int) -> Directory:
     if name in COLLECTIONS:
-        if parent.member is None:
-            parent.collection, parent.member = COLLECTIONS[name], Directory(mode)
-        child: Node = parent.member
+        _, child = parent.members.setdefault(name, (COLLECTIONS[name], Directory(mode)))
     else:
         child = parent.children.setdefault(name, Directory(mode))
     assert isinstance(child, Directory)

@@ -215,6 +215,9 @@ COLLECTIONS = {
     "{rx queue}": Collection(
         _later("sys_net", "rx_queue_names"), _later("sys_net", "find_rx_queue")
     ),
+    "{tx queue}": Collection(
+        _later("sys_net_tx", "tx_queue_names"), _later("sys_net_tx", "find_tx_queue")
+    ),
     "{statistic}": Collection(
         _later("sys_net", "statistic_names"), _later("sys_net", "find_statistic")
     ),
@@ -257,6 +260,26 @@ def _topology_masks() -> Iterable[Entry]:
     ):
         yield Entry(f"{_TOPOLOGY}/{name}", 0o444, sys_cpu.topology_mask(mask))
         yield Entry(f"{_TOPOLOGY}/{name}_list", 0o444, sys_cpu.topology_list(mask))
+
+
+def _tx_queue_files() -> Iterable[Entry]:
+    queue = f"{_NET}/queues/{{tx queue}}"
+    limits = f"{queue}/byte_queue_limits"
+    for folder, name, mode in (
+        (limits, "hold_time", 0o644), (limits, "inflight", 0o444), (limits, "limit", 0o644),
+        (limits, "limit_max", 0o644), (limits, "limit_min", 0o644),
+        (queue, "traffic_class", 0o444), (queue, "tx_maxrate", 0o644),
+        (queue, "tx_timeout", 0o444), (queue, "xps_cpus", 0o644), (queue, "xps_rxqs", 0o644),
+    ):  # fmt: skip
+        store = _later("sys_net_tx", f"store_{name}") if mode == 0o644 else None
+        yield Entry(f"{folder}/{name}", mode, _later("sys_net_tx", f"show_{name}"), store)
+    yield Entry(
+        f"{_NET}/tx_queue_len",
+        0o644,
+        _later("sys_net_tx", "show_tx_queue_len"),
+        _later("sys_net_tx", "store_tx_queue_len"),
+        _later("sys_net", "has_queues"),
+    )
 
 
 def _sysctls(module: str, *names: str, place: str = "kernel") -> Iterable[Entry]:
@@ -437,6 +460,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         _later("sys_net", "show_rps_cpus"),
         _later("sys_net", "store_rps_cpus"),
     ),
+    *_tx_queue_files(),
     Entry(f"{_NET}/statistics/{{statistic}}", 0o444, _later("sys_net", "show_statistic")),
     Link("sys/class/net/{interface}", _later("sys_drivers", "link_to_interface")),
     Folder(f"{_PCI}/nvme", 0o755, _later("sys_nvme", "has_controller")),
@@ -545,6 +569,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             exists=partial(_later("ethtool", "knows"), name),
         )
         for name in ("driver", "stats")
+    ),
+    Entry(
+        f"{_DEBUG}/net/{{interface}}/qdisc",
+        0o400,
+        _later("sys_net_tx", "show_qdisc"),
+        exists=_later("sys_net_tx", "knows_qdisc"),
     ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),

@@ -181,15 +181,22 @@ class Tree:
                 raise OSError(errno.ENOTDIR, path)
             child = node.children.get(name)
             if child is None:
-                key = node.collection.find(self.machine, name, *keys) if node.collection else None
-                if key is None or node.member is None:
+                key, child = self._find_member(node, name, keys)
+                if key is None or child is None:
                     raise OSError(errno.ENOENT, path)
                 keys = (*keys, key)
-                child = node.member
             node = child
             if not self._exists(node, keys):
                 raise OSError(errno.ENOENT, path)
         return Found(path, node, keys)
+
+    def _find_member(
+        self, directory: Directory, name: str, keys: tuple[object, ...]
+    ) -> tuple[object | None, Node | None]:
+        for collection, member in directory.members.values():
+            if (key := collection.find(self.machine, name, *keys)) is not None:
+                return key, member
+        return None, None
 
     def _exists(self, node: Node, keys: tuple[object, ...]) -> bool:
         exists = node.exists if isinstance(node, Entry | Directory | Link) else None
@@ -201,9 +208,9 @@ class Tree:
         for name, child in directory.children.items():
             if self._exists(child, found.keys):
                 yield name, child
-        if directory.collection is not None and directory.member is not None:
-            for name in directory.collection.names(self.machine, *found.keys):
-                yield name, directory.member
+        for collection, member in directory.members.values():
+            for name in collection.names(self.machine, *found.keys):
+                yield name, member
 
     def _mode(self, parent: Found, child: Node) -> int:
         """The type of a child, which is all that readdir() needs."""

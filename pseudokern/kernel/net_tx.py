@@ -34,20 +34,21 @@ class TxQueue:
 
     is_active   the interface is up
     drv_xoff    the driver has stopped it; stack_xoff: byte queue limits have
-    dql         those limits; None: the driver does not tell what it completes
+    dql         those limits; has_bql: the driver tells what it completes
     trans_start jiffy of the last packet that the driver got
     timeouts    how often the watchdog found it stuck
     offered     packets that were to be sent; dropped_down: those for an interface that is down
     """
 
-    __slots__ = ("dql", "driver", "dropped_down", "drv_xoff", "is_active", "is_scheduled",
-                 "number", "offered", "qdisc", "stack_xoff", "timeouts",
+    __slots__ = ("dql", "driver", "dropped_down", "drv_xoff", "has_bql", "is_active",
+                 "is_scheduled", "number", "offered", "qdisc", "stack_xoff", "timeouts",
                  "trans_start")  # fmt: skip
 
-    def __init__(self, driver: Driver, number: int, dql: Dql | None) -> None:
+    def __init__(self, driver: Driver, number: int, dql: Dql, *, has_bql: bool = True) -> None:
         self.driver = driver
         self.number = number
         self.dql = dql
+        self.has_bql = has_bql
         self.qdisc = PfifoFast()
         self.is_active = False
         self.is_scheduled = False  # __QDISC_STATE_SCHED
@@ -64,7 +65,8 @@ class TxQueue:
 
     def sent(self, size: int) -> None:
         """netdev_tx_sent_queue(): the driver has put so many bytes into its ring."""
-        if (dql := self.dql) is not None:
+        if self.has_bql:
+            dql = self.dql
             dql.enqueue(size)
             if dql.avail < 0:
                 self.stack_xoff = True
@@ -74,8 +76,7 @@ class TxQueue:
         self.is_active = True
         self.trans_start = jiffies
         self.drv_xoff = self.stack_xoff = False
-        if self.dql is not None:
-            self.dql.reset(jiffies)
+        self.dql.reset(jiffies)
 
     def deactivate(self) -> None:
         """dev_deactivate(): what waits is gone."""
@@ -106,7 +107,7 @@ class NetTx:
             queue.dropped_down += 1
             return now_ns
         qdisc = queue.qdisc
-        if not len(qdisc) and not queue.is_stopped:
+        if not qdisc.length and not queue.is_stopped:
             return self._xmit(queue, [packet], now_ns)
         if qdisc.enqueue(packet) and not queue.is_stopped:
             return self._qdisc_run(queue, now_ns)
@@ -114,9 +115,9 @@ class NetTx:
 
     def completed(self, queue: TxQueue, packets: int, size: int) -> None:
         """netdev_tx_completed_queue(): the driver has taken so much out of its ring again."""
-        if packets and (dql := queue.dql) is not None:
-            dql.complete(size, self._kernel.jiffies)
-            if queue.stack_xoff and dql.avail >= 0:
+        if packets and queue.has_bql:
+            queue.dql.complete(size, self._kernel.jiffies)
+            if queue.stack_xoff and queue.dql.avail >= 0:
                 queue.stack_xoff = False
                 if not queue.drv_xoff:
                     self._schedule(queue)
@@ -152,7 +153,7 @@ class NetTx:
     def _qdisc_run(self, queue: TxQueue, now_ns: int) -> int:
         quota = self.weight
         while not queue.is_stopped:
-            packets = queue.qdisc.dequeue(0 if queue.dql is None else queue.dql.avail)
+            packets = queue.qdisc.dequeue(queue.dql.avail)
             if not packets:
                 break
             now_ns = self._xmit(queue, packets, now_ns)
@@ -164,12 +165,14 @@ class NetTx:
 
     def _xmit(self, queue: TxQueue, packets: list[Packet], now_ns: int) -> int:
         """sch_direct_xmit()."""
-        driver, queue.trans_start = queue.driver, self._kernel.jiffies
+        driver, qdisc, queue.trans_start = queue.driver, queue.qdisc, self._kernel.jiffies
         for number, packet in enumerate(packets, 1):
             now_ns += self._xmit_ns
+            qdisc.sent += 1
+            qdisc.sent_bytes += packet.size
             driver.start_xmit(queue, packet, now_ns)
             if queue.drv_xoff and number < len(packets):
-                queue.qdisc.requeue(packets[number:])
+                qdisc.requeue(packets[number:])
                 break
         return now_ns
 

@@ -26,19 +26,24 @@ class PfifoFast:
     drops     packets that found it full
     purged    packets that were in it when the interface went down; nobody counts those
     requeues  how often packets came back, because the card had stopped in the middle of them
+    sent, sent_bytes  what went on to the driver, through it or past it
     """
 
-    __slots__ = ("_came_back", "_packets", "drops", "limit", "purged", "requeues")
+    __slots__ = ("_came_back", "_packets", "drops", "limit", "purged", "requeues", "sent",
+                 "sent_bytes")  # fmt: skip
 
     def __init__(self, limit: int = TX_QUEUE_LEN) -> None:
         self.limit = limit
         self.drops = 0
         self.purged = 0
         self.requeues = 0
+        self.sent = self.sent_bytes = 0
         self._packets: deque[Packet] = deque()
         self._came_back: deque[Packet] = deque()
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
+        """Packets in it."""
         return len(self._packets) + len(self._came_back)
 
     @property
@@ -76,6 +81,6 @@ class PfifoFast:
 
     def purge(self) -> None:
         """qdisc_reset()."""
-        self.purged += len(self)
+        self.purged += self.length
         self._packets.clear()
         self._came_back.clear()

@@ -54,7 +54,7 @@ def interrupts(nic):
 def lets_everything_leave(nic):
     """No limits: all that is sent is in the ring."""
     for queue in nic.tx.queues:
-        queue.dql = None
+        queue.has_bql = False
 
 
 def test_a_frame_of_64_bytes_takes_576_ns_of_a_gigabit_and_the_next_comes_after_a_gap():
@@ -162,7 +162,7 @@ def test_igb_stops_a_queue_with_20_free_descriptors_and_wakes_it_with_42():
     send(nic, 234)
     assert (ring.free, queue.drv_xoff) == (21, False)
     send(nic, 2)
-    assert (ring.free, queue.drv_xoff, len(queue.qdisc)) == (20, True, 1)
+    assert (ring.free, queue.drv_xoff, queue.qdisc.length) == (20, True, 1)
     run_for(pc, MS)
     cleaner = nic.queues[0].whole_ring.cleaner
     cleaner._clean(21)
@@ -273,7 +273,7 @@ def test_a_sender_that_is_faster_than_the_wire_fills_the_qdisc_and_drops():
     ring, queue = nic.tx.rings[0], nic.tx.queues[0]
     assert ring.cleaned == pytest.approx(200 * MS / (1520 * 8), rel=0.01)
     assert queue.qdisc.drops > 20_000
-    assert len(queue.qdisc) > 990
+    assert queue.qdisc.length > 990
 
 
 def test_a_cpu_that_is_slower_than_its_sender_sends_as_fast_as_it_can():
@@ -376,7 +376,7 @@ def check_books(nic):
     """Offered = left + dropped, by name + in flight, at any time."""
     for queue, ring in zip(nic.tx.queues, nic.tx.rings, strict=True):
         qdisc = queue.qdisc
-        to_card = queue.offered - queue.dropped_down - qdisc.drops - qdisc.purged - len(qdisc)
+        to_card = queue.offered - queue.dropped_down - qdisc.drops - qdisc.purged - qdisc.length
         assert to_card == ring.posted
         assert ring.posted == ring.cleaned + ring.purged + ring.in_flight
         assert ring.in_flight < ring.size

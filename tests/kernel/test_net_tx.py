@@ -36,7 +36,7 @@ def net_tx(pc):
 
 
 def new_queue(card, dql=None):
-    queue = TxQueue(card, 0, dql)
+    queue = TxQueue(card, 0, dql or Dql(250), has_bql=dql is not None)
     queue.activate(0)
     return queue
 
@@ -61,9 +61,9 @@ def test_a_packet_reaches_the_card_in_the_time_of_its_sender(net_tx):
 def test_a_queue_that_is_stopped_keeps_1000_packets_and_drops_the_next(net_tx):
     queue = new_queue(Card())
     assert send(net_tx, queue, 4 + 1000) == 4 * XMIT_NS
-    assert (len(queue.qdisc), queue.qdisc.drops) == (1000, 0)
+    assert (queue.qdisc.length, queue.qdisc.drops) == (1000, 0)
     send(net_tx, queue, 1)
-    assert (len(queue.qdisc), queue.qdisc.drops) == (1000, 1)
+    assert (queue.qdisc.length, queue.qdisc.drops) == (1000, 1)
 
 
 def test_a_queue_that_wakes_goes_on_in_net_tx_on_the_cpu_that_woke_it(pc, net_tx):
@@ -79,7 +79,7 @@ def test_a_queue_that_wakes_goes_on_in_net_tx_on_the_cpu_that_woke_it(pc, net_tx
     run_for(pc, 10_000)
     assert this.softirq_counts[2] == 1
     assert [size for size, _ in card.ring] == [100, 100]
-    assert len(queue.qdisc) == 0
+    assert queue.qdisc.length == 0
 
 
 def test_one_run_takes_64_packets_and_leaves_the_rest_to_net_tx(pc, net_tx):
@@ -119,14 +119,14 @@ def test_packets_that_were_taken_together_come_back_if_the_card_stops_amid_them(
     queue.drv_xoff = False
     send(net_tx, queue, 1)
     assert len(card.ring) == 6
-    assert (queue.qdisc.requeues, len(queue.qdisc)) == (1, 3)
+    assert (queue.qdisc.requeues, queue.qdisc.length) == (1, 3)
 
 
 def test_what_is_sent_while_the_interface_is_down_is_dropped(net_tx):
     queue = new_queue(Card())
     queue.deactivate()
     send(net_tx, queue, 3)
-    assert (queue.offered, queue.dropped_down, len(queue.qdisc)) == (3, 3, 0)
+    assert (queue.offered, queue.dropped_down, queue.qdisc.length) == (3, 3, 0)
 
 
 def test_another_cpu_sends_what_a_dead_one_had_to(pc, net_tx):
