@@ -86,7 +86,7 @@ def _machine(style: str, rate_hz: int, usecs: int) -> Machine:
         file.write(text)
         file.flush()
         machine = Machine(load(file.name), seed=1)
-    wanted = {"rx-usecs": usecs, "rx-frames": 0}
+    wanted = {"adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs": usecs, "rx-frames": 0}
     ethtool = _card(machine).ethtool
     ethtool.set_coalescing({name: wanted[name] for name in wanted if name in ethtool.coalesce})
     real_ns(machine, WARM_UP_NS)

@@ -93,7 +93,10 @@ class FedModeration(Moderation):
     def polling_ended(self, now_ns: int) -> None:
         if self._ends_ns <= now_ns:
             self._ends_ns, self._frames = FOREVER_NS, 0
-        self._feed.see()
+        if self._feed.batches is None:
+            self._feed.see()
+        else:
+            self._feed.seen = self._feed.head  # the others reach memory from now on
         self.look()
 
     def note(self, end: int) -> None:

@@ -30,6 +30,11 @@ class FedQueue(RxQueue):
         return feed.arrived(feed.kernel.timeline.now_ns) - feed.head
 
     @property
+    def pollable(self) -> int:
+        """Frames that a poll would find now: not those that have yet to be written."""
+        return self.feed.pollable(self.feed.kernel.timeline.now_ns)
+
+    @property
     def scheduled(self) -> bool:
         return self.feed.scheduled
 
@@ -39,6 +44,8 @@ class FedQueue(RxQueue):
         if feed.scheduled == scheduled:
             return
         now_ns = feed.kernel.timeline.now_ns
+        if scheduled and feed.batches is not None:
+            feed.batches.until_ns = now_ns
         if feed.listener is None:
             feed.scheduled = scheduled
         elif scheduled:

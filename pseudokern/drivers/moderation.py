@@ -27,17 +27,27 @@ class Waiting(NamedTuple):
     frames     interrupt when there are so many; 0: as many as there are
     is_gap     what Intel's cards do: a frame after a longer pause interrupts at once
     floor_us   from one interrupt to the next at least so many, whatever else is set
+    half_gap   from one interrupt to the next at least half of us, as Broadcom's cards do
     """
 
     us: int = 0
     frames: int = 1
     is_gap: bool = False
     floor_us: int = 0
+    half_gap: bool = False
 
     @property
     def is_none(self) -> bool:
         """One interrupt for each frame."""
-        return self.floor_us == 0 and (self.us == 0 or self.frames == 1)
+        one_each = self.frames == 1 and not self.half_gap
+        return self.floor_us == 0 and (self.us == 0 or one_each)
+
+    @property
+    def gap_ns(self) -> int:
+        """From one interrupt to the next."""
+        if self.half_gap:
+            return self.us * NS_PER_US // 2
+        return (max(self.us, self.floor_us) if self.is_gap else self.floor_us) * NS_PER_US
 
 
 class Moderation:
@@ -81,10 +91,9 @@ class Moderation:
         self.waiting = waiting
         if waiting.is_none:
             self._open_ns = 0
-        us, floor_us = waiting.us, waiting.floor_us
         self._most_frames = waiting.frames
-        self._delay_ns = 0 if waiting.is_gap else us * NS_PER_US
-        self._gap_ns = (max(us, floor_us) if waiting.is_gap else floor_us) * NS_PER_US
+        self._delay_ns = 0 if waiting.is_gap else waiting.us * NS_PER_US
+        self._gap_ns = waiting.gap_ns
 
     def connect(self, message: Message | IntxSource) -> None:
         """Moderate the queue from now on."""

@@ -193,6 +193,7 @@ class Nic(NetDevice):
 
     def release(self) -> None:
         super().release()
+        self.ethtool.end()
         if "napi" in self.__dict__:
             self.napi.end()
             del self.napi

@@ -77,6 +77,18 @@ _STYLES = {
         off="rx-lro rx-ntuple-filter rx-fcs rx-all hw-tc-offload rx-gro-hw",
         fixed="highdma rx-vlan-stag-filter rx-udp_tunnel-port-offload",
     ),
+    "mlx4": _Style(
+        on=f"{_TCP} tx-checksum-ipv4 tx-checksum-ipv6 tx-vlan-hw-insert rx-vlan-hw-parse "
+        "rx-hashing rx-checksum",
+        off="loopback rx-fcs rx-all",
+    ),
+    "bnxt": _Style(
+        on=f"{_TCP} {_TUNNELS} tx-checksum-ipv4 tx-checksum-ipv6 tx-vlan-hw-insert "
+        "rx-vlan-hw-parse tx-vlan-stag-hw-insert rx-vlan-stag-hw-parse rx-hashing rx-checksum "
+        "rx-gro-hw rx-ntuple-filter",
+        off="rx-lro",
+        fixed="highdma rx-udp_tunnel-port-offload",
+    ),
     "vmxnet3": _Style(on=f"{_USUAL} rx-lro highdma", fixed="rx-vlan-filter"),
     "virtio-net": _Style(
         on=f"{_TCP} tx-tcp-ecn-segmentation tx-checksum-ip-generic rx-gro-hw",

@@ -28,6 +28,8 @@ _STYLES = {
     "igb": _Style(autoneg=True, rx=True, tx=True, negotiates=True),
     "ice": _Style(autoneg=True, rx=False, tx=False, shows_result=True),
     "mlx5": _Style(autoneg=False, rx=True, tx=True),
+    "mlx4": _Style(autoneg=False, rx=True, tx=True),
+    "bnxt": _Style(autoneg=True, rx=True, tx=True, negotiates=True),
 }
 
 

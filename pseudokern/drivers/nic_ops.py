@@ -1,10 +1,12 @@
 """Say what each driver of a network card lets ethtool set: sizes, counts, and waiting times.
 
-Follows the ethtool_ops of igb, ice, mlx5e, e1000e, vmxnet3 and virtio_net.
+Follows the ethtool_ops of igb, ice, mlx5e, mlx4_en, bnxt_en, e1000e, vmxnet3 and virtio_net.
 """
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
+
+AS_QUEUES = -1  # entries of an indirection table: a power of two, not more than there are queues
 
 
 class Ops(NamedTuple):
@@ -96,6 +98,36 @@ OPS = {
         indirection=256,
         key_bytes=40,
         supports=frozenset({"test", "priv-flags"}),
+    ),
+    "mlx4": Ops(
+        version="4.0-0",
+        firmware="2.42.5000",
+        ring=(256, 8192, 1),
+        tx_ring=1024,
+        rounding="power",
+        coalesce={
+            "adaptive-rx": 1, "sample-interval": 0, "pkt-rate-low": 400_000,
+            "pkt-rate-high": 450_000, "rx-usecs": 16, "rx-frames": 44, "tx-usecs": 16,
+            "tx-frames": 16, "tx-frames-irq": 256, "rx-usecs-low": 0, "rx-usecs-high": 128,
+        },
+        is_gap=False,
+        indirection=AS_QUEUES,
+        key_bytes=40,
+        supports=frozenset({"test", "priv-flags"}),
+    ),
+    "bnxt": Ops(
+        firmware="218.0.166.0/pkg 218.0.166000",
+        ring=(1, 2047, 1),
+        tx_ring=511,
+        strict_ring=True,
+        coalesce={
+            "adaptive-rx": 0, "stats-block-usecs": 1_000_000,
+            "rx-usecs": 10, "rx-frames": 15, "rx-usecs-irq": 1, "rx-frames-irq": 1,
+            "tx-usecs": 28, "tx-frames": 30, "tx-usecs-irq": 2, "tx-frames-irq": 2,
+        },
+        is_gap=False,
+        key_bytes=40,
+        supports=frozenset({"test", "eeprom-access", "register-dump"}),
     ),
     "vmxnet3": Ops(
         version="1.9.0.0-k-NAPI",

@@ -105,6 +105,30 @@ _MLX5 = Names(
     tx=_counters("tx{}_packets:tx_packets tx{}_bytes:tx_bytes tx{}_stopped tx{}_dropped tx{}_wake"),
 )
 
+_MLX4 = Names(
+    card=_counters(
+        "rx_packets:packets tx_packets:tx_packets rx_bytes:bytes tx_bytes:tx_bytes rx_dropped:"
+        "dropped tx_dropped multicast rx_length_errors rx_over_errors rx_crc_errors "
+        "rx_fifo_errors tso_packets xmit_more queue_stopped wake_queue tx_timeout rx_alloc_pages "
+        "rx_csum_good rx_csum_none rx_csum_complete tx_chksum_offload rx_xdp_drop:xdp_drop "
+        "rx_xdp_redirect rx_xdp_redirect_fail rx_xdp_tx:xdp_tx rx_xdp_tx_full:xdp_tx_full"
+    ),
+    tx=_counters("tx{}_packets:tx_packets tx{}_bytes:tx_bytes"),
+    rx=_counters(
+        "rx{}_packets:packets rx{}_bytes:bytes rx{}_dropped:dropped rx{}_xdp_drop:xdp_drop "
+        "rx{}_xdp_redirect rx{}_xdp_redirect_fail rx{}_xdp_tx:xdp_tx rx{}_xdp_tx_full:xdp_tx_full"
+    ),
+    tx_first=True,
+)
+
+_BNXT = Names(
+    rx={
+        "[{}]: rx_ucast_packets": "packets", "[{}]: rx_discards": "dropped",
+        "[{}]: rx_ucast_bytes": "bytes",
+    },
+    tx={"[{}]: tx_ucast_packets": "tx_packets", "[{}]: tx_ucast_bytes": "tx_bytes"},
+)  # fmt: skip
+
 _VIRTIO_RX = _counters(
     "drops:dropped xdp_packets:xdp_packets xdp_tx:xdp_tx xdp_redirects xdp_drops:xdp_drop kicks"
 )
@@ -182,6 +206,8 @@ NAMES: Mapping[str, Names] = {
     "igb": _IGB,
     "ice": _ICE,
     "mlx5": _MLX5,
+    "mlx4": _MLX4,
+    "bnxt": _BNXT,
     "vmxnet3": _VMXNET3,
     "virtio-net": _VIRTIO_NET,
 }

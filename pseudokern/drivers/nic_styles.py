@@ -123,6 +123,15 @@ def _mlx5(_name: str, bdf: str, queues: int) -> list[Vector]:
     return [Vector(f"mlx5_async0@pci:{bdf}", OTHER), *completions]
 
 
+def _mlx4(_name: str, bdf: str, queues: int) -> list[Vector]:
+    completions = [Vector(f"mlx4-{n + 1}@{bdf}", n, receives=True) for n in range(queues)]
+    return [Vector(f"mlx4-async@pci:{bdf}", OTHER), *completions]
+
+
+def _bnxt(name: str, _bdf: str, queues: int) -> list[Vector]:
+    return [Vector(f"{name}-TxRx-{n}", n, receives=True) for n in range(queues)]
+
+
 STYLES = {
     "e1000e": Style("e1000e", (0x8086, 0x10D3, 0x020000), _e1000e, tx="handler", wake_room=32),
     "vmxnet3": Style(
@@ -188,5 +197,27 @@ STYLES = {
         has_max_rate=True,
         xps=_cpus_in_turn,
         watchdog_s=15,
+    ),
+    "mlx4": Style(
+        "mlx4_core",
+        (0x15B3, 0x1003, 0x020000),
+        _mlx4,
+        hints=_one_cpu_each,
+        needs_messages=True,
+        keeps_irqs=True,
+        ring=1024,
+        overflow="rx_dropped",
+        mbps=40_000,
+        xps=_one_cpu_each,
+        watchdog_s=15,
+    ),
+    "bnxt": Style(
+        "bnxt_en",
+        (0x14E4, 0x16D7, 0x020000),
+        _bnxt,
+        hints=_one_cpu_each,
+        needs_messages=True,
+        ring=511,
+        mbps=25_000,
     ),
 }

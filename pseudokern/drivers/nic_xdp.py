@@ -65,6 +65,8 @@ XDP_OPS = {
     "igb": XdpOps("reopen", 3046, errno.EINVAL),
     "ice": XdpOps("rings", 3046),
     "mlx5": XdpOps("rings", 3498, errno.EINVAL, receives=False),
+    "mlx4": XdpOps("rings", 3498, receives=False),
+    "bnxt": XdpOps("reopen", 3502, always=True),
     "virtio-net": XdpOps("", 3506, always=True, grows=True),
     "vmxnet3": XdpOps("rings", 3506, grows=True),
 }

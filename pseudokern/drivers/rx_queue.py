@@ -95,6 +95,11 @@ class RxQueue(CountedNapi):
         return min(self.unpolled, self.size)
 
     @property
+    def pollable(self) -> int:
+        """Frames that a poll would find now."""
+        return self.unpolled
+
+    @property
     def dropped(self) -> int:
         excess = max(0, self.unpolled - self.size)  # to look for it may count some of it
         return self.whole_ring.dropped + excess
@@ -130,7 +135,7 @@ class RxQueue(CountedNapi):
     def has_work(self) -> bool:
         """Whether a poll would find something."""
         cleaner = self.whole_ring.cleaner
-        return self.unpolled > 0 or (cleaner is not None and cleaner.has_work)
+        return self.pollable > 0 or (cleaner is not None and cleaner.has_work)
 
     def poll(self, weight: int) -> int:
         cleaner = self.whole_ring.cleaner

@@ -14,6 +14,7 @@ from pseudokern.kernel.napi import NAPI_WEIGHT
 from pseudokern.sim.timeline import FOREVER_NS
 
 if TYPE_CHECKING:
+    from pseudokern.kernel.batches import Batches
     from pseudokern.kernel.kernel import Kernel
 
 Blocks = Iterator[list[int]]  # of times in ns, each later than the one before
@@ -53,11 +54,12 @@ class Feed:
     seen       place of the first that the card has not yet made an interrupt of, or waits with
     scheduled  Napi.scheduled of the queue
     latency    how long its frames take
+    batches    how frames reach memory while it is polled; None: at once
     spinner    told when other frames will come than was known, and by a frame nobody knew of
     """
 
-    __slots__ = ("_blocks", "_room", "head", "kernel", "latency", "listener", "scheduled", "seen",
-                 "spinner", "times")  # fmt: skip
+    __slots__ = ("_blocks", "_room", "batches", "head", "kernel", "latency", "listener",
+                 "scheduled", "seen", "spinner", "times")  # fmt: skip
 
     def __init__(
         self, kernel: "Kernel", name: str, room: Room, waiting: int, *, scheduled: bool
@@ -70,6 +72,7 @@ class Feed:
         self.seen = 0
         self.scheduled = scheduled
         self.listener: Listener | None = None
+        self.batches: Batches | None = None
         self.spinner: Callable[[], None] | None = None
         self._room = room
         self._blocks: Blocks = iter(())
@@ -123,9 +126,16 @@ class Feed:
     def take(self, weight: int, now_ns: int) -> int:
         """Poll at most so many; how many there were."""
         self.drop(now_ns)
-        taken = min(weight, self.arrived(now_ns) - self.head)
+        taken = min(weight, self.pollable(now_ns))
         self.head += taken
         return taken
+
+    def pollable(self, now_ns: int) -> int:
+        """How many there are in memory."""
+        end = self.arrived(now_ns)
+        if self.batches is not None:
+            end = min(end, self.batches.written(self.times, self.head, now_ns))
+        return end - self.head
 
     def drop(self, now_ns: int) -> None:
         """Count those that found the ring full: the ones that came last, as only polls empty it."""

@@ -165,7 +165,7 @@ steps = st.one_of(
 @settings(max_examples=200, deadline=None)
 @given(
     script=st.lists(steps, max_size=25),
-    style=st.sampled_from(["mlx5", "igb"]),
+    style=st.sampled_from(["mlx5", "igb", "bnxt"]),
     seed=st.integers(0, 50),
 )
 def test_a_fed_queue_does_at_every_instant_what_one_does_that_is_told(script, style, seed):
@@ -179,12 +179,13 @@ def test_a_fed_queue_does_at_every_instant_what_one_does_that_is_told(script, st
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     ("style", "adaptive"),
-    [("mlx5", {"adaptive-rx": 1}), ("ice", {"adaptive-rx": 1, "rx-usecs-high": 48}),
-     ("igb", {"rx-usecs": 1}), ("igb", {"rx-usecs": 3})],
+    [("mlx5", [{"adaptive-rx": 1}]), ("igb", [{"rx-usecs": 1}]), ("igb", [{"rx-usecs": 3}]),
+     ("ice", [{"adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs-high": 48}, {"adaptive-rx": 1}]),
+     ("bnxt", [{"adaptive-rx": 1}])],
 )  # fmt: skip
 def test_adaptive_moderation_decides_the_same(style, adaptive, seed):
     told, fed = Told(style, seed), Fed(style, seed)
-    for step in [("set", adaptive), *[("run", 150)] * 20]:
+    for step in [*(("set", each) for each in adaptive), *[("run", 150)] * 20]:
         told.do(step)
         fed.do(step)
         assert fed.state() == told.state()
