@@ -17,13 +17,14 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from pseudokern.fs.tree import Tree
-from pseudokern.run import libfuse, mountpoint
+from pseudokern.run import libfuse, mountpoint, pending_signals
 from pseudokern.run.fuse_operations import LOG, FuseOperations, errno_of
 from pseudokern.run.mountpoint import MountError
 from pseudokern.sim.completion import Completion
@@ -89,6 +90,8 @@ class FuseSession:
         self._operations = operations
         self._directory = os.fsencode(os.path.realpath(directory))
         self._waiting: dict[int, Completion] = {}
+        self._writers: dict[int, int] = {}  # of those that wait: their threads
+        self._nursery: trio.Nursery | None = None
         self._paths: dict[int, str] = {}  # of files that were opened once, by the kernel's node
         self.on_wake: Callable[[], None] = _nothing
         self.on_write: Callable[[], None] = _nothing
@@ -148,13 +151,13 @@ class FuseSession:
 
     async def serve(self) -> None:
         """Answer requests until the mount is gone."""
-        while not self.unmounted:
-            try:
-                await trio.lowlevel.wait_readable(self.fd)
-            except trio.ClosedResourceError:
-                return
-            self.on_wake()
-            self.poll_until_quiet()
+        async with trio.open_nursery() as self._nursery:
+            while not self.unmounted:
+                with suppress(trio.ClosedResourceError):
+                    await trio.lowlevel.wait_readable(self.fd)
+                    self.on_wake()
+                    self.poll_until_quiet()
+            self._nursery.cancel_scope.cancel()
 
     def poll_until_quiet(self) -> None:
         """Answer requests until none has come for LINGER_NS, but not for longer than TURN_NS.
@@ -240,19 +243,12 @@ class FuseSession:
             else:
                 self._give(unique, result)
         elif opcode == FUSE_WRITE:
-            self._was_written = True
-            data = bytes(memoryview(self._request)[WRITE_DATA : WRITE_DATA + size])
-            try:
-                result = operations.files[handle].write(data, offset)
-            except Exception as error:
-                self._refuse(unique, errno_of(error, "write"))
-            else:
-                self._give(unique, result)
+            self._write(unique, handle, offset, size)
         elif opcode == FUSE_INTERRUPT:
             # The kernel names a request only after we have read it: what does not wait here
             # has been answered.
             if handle in self._waiting:
-                self._stop_waiting(handle, OSError(errno.EINTR, "a signal came"))
+                self._interrupt(handle)
         elif opcode == FUSE_OPEN and node in self._paths:
             self._open(unique, self._paths[node], handle & 0xFFFF_FFFF)
         elif opcode == FUSE_RELEASE and handle & OPENED_HERE:
@@ -276,6 +272,18 @@ class FuseSession:
         self._library.process(self._session, self._address, length, self._channel)
         if opcode == FUSE_OPEN and operations.opened is not None:
             paths[node] = os.fsdecode(operations.opened)
+
+    def _write(self, unique: int, handle: int, offset: int, size: int) -> None:
+        self._was_written = True
+        data = bytes(memoryview(self._request)[WRITE_DATA : WRITE_DATA + size])
+        try:
+            result = self._operations.files[handle].write(data, offset)
+        except Exception as error:
+            self._refuse(unique, errno_of(error, "write"))
+        else:
+            if isinstance(result, Completion):
+                self._writers[unique] = self._operations.pid
+            self._give(unique, result)
 
     def _open(self, unique: int, path: str, flags: int) -> None:
         try:
@@ -325,6 +333,7 @@ class FuseSession:
 
     def _give_late(self, unique: int) -> None:
         completion = self._waiting.pop(unique)
+        self._writers.pop(unique, None)
         if completion.error is not None:
             self._refuse(unique, errno_of(completion.error, "late answer"))
         else:
@@ -345,6 +354,18 @@ class FuseSession:
             # ENOENT, ENODEV: nobody waits any more. Else the kernel gives the caller EIO.
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 LOG.error("the kernel refuses our answer %s", message[0].hex(), exc_info=error)
+
+    def _interrupt(self, unique: int) -> None:
+        """A signal has come to who waits. A read ends; a write only if the program is to end."""
+        writer = self._writers.get(unique)
+        if writer is None or self._nursery is None or pending_signals.is_to_end(writer):
+            self._stop_waiting(unique, OSError(errno.EINTR, "a signal came"))
+        else:
+            self._nursery.start_soon(self._wait_for_end, unique, writer)
+
+    async def _wait_for_end(self, unique: int, writer: int) -> None:
+        if await pending_signals.wait_for_end(writer, lambda: unique in self._waiting):
+            self._stop_waiting(unique, OSError(errno.EINTR, "a signal came"))
 
     def _stop_waiting(self, unique: int, error: OSError) -> None:
         """Tell the file, so that it keeps what it would have given; _give_late does the rest."""
