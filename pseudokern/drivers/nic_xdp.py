@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 Mode = Literal["native", "generic"]
 NO_FLOW = (Flow(0, 0, 0, 0, 0), 0)
 
-# What is counted, and what results/NAME calls it; those that pass are delivered.
-COUNTED = {"pass": "", "drop": "dropped_xdp_drop", "aborted": "dropped_xdp_aborted"}
+# What is counted of a queue. Frames that were to go out again are in tx, or in tx_full if the
+# transmit ring had no room.
+COUNTED = ("pass", "drop", "aborted", "tx", "tx_full")
 NAMES = {
     XDP_PASS: "pass", XDP_DROP: "drop", XDP_ABORTED: "aborted", XDP_REDIRECT: "aborted",
-    XDP_TX: "aborted",
 }  # fmt: skip
 
 
@@ -113,6 +113,7 @@ class QueueXdp:
         counts = self.generic if is_generic else self.native
         went_on: list[int] = []
         hashes: list[int] = []
+        to_send = 0
         for number in range(packets):
             flow, hashed = flows[(place + number) % len(flows)]
             frame = XdpFrame(self._number, this.cpu, length, flow, hashed, now_ns)
@@ -121,10 +122,18 @@ class QueueXdp:
             if action is XDP_PASS:
                 went_on.append(number)
                 hashes.append(hashed)
-            counts[NAMES[action]] += 1
+            if action is XDP_TX:
+                to_send += 1
+                now_ns += xdp_ns
+            else:
+                counts[NAMES[action]] += 1
             if action is XDP_PASS or is_generic:
                 now_ns += item_ns
         self._next = (place + packets) % len(flows)
+        if to_send:
+            sent = card.transmit(self._number, [length] * to_send, now_ns)
+            counts["tx"] += sent
+            counts["tx_full"] += to_send - sent
         if not is_generic:
             self.bytes += (packets - len(went_on)) * length
         return Passed(
@@ -264,8 +273,20 @@ class NicXdp:
         return {name: sum(xdp.counts[name] for xdp in queues) for name in COUNTED}
 
     def results(self) -> list[str]:
-        """Where frames are that did not go on, as lines of results/NAME."""
-        return [f"{where} {self.totals()[name]}" for name, where in COUNTED.items() if where]
+        """Where frames are that did not go on, as lines of results/NAME.
+
+        What became of those that were to be sent is told by nic_tx_results.py.
+        """
+        found = self.totals()
+        return [
+            f"dropped_xdp_drop {found['drop']}",
+            f"dropped_xdp_aborted {found['aborted']}",
+            f"xdp_tx {found['tx'] + found['tx_full']}",
+        ]
+
+    def transmit(self, number: int, sizes: list[int], now_ns: int) -> int:
+        """Send frames back at the end of a poll; how many found room."""
+        return self._nic.tx.xdp_xmit(number, sizes, now_ns)
 
     def counters(self, rings: Iterable["RxQueue"]) -> dict[str, int]:
         """What drivers count of these queues: they know of native programs only.

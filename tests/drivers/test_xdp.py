@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_xdp import XDP_OPS
-from pseudokern.drivers.xdp import XDP_DROP, XDP_PASS, XDP_REDIRECT, XdpFrame
+from pseudokern.drivers.xdp import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX, XdpFrame
 from pseudokern.drivers.xdp_program import XdpProgram, load_program
 from tests.drivers.plugging import plugged
 from tests.machine_parts import MS, new_pc, run_for
 
-STYLES = ["igb", "ice", "mlx5", "virtio-net", "vmxnet3", "e1000e"]
+STYLES = ["igb", "ice", "mlx5", "mlx4", "bnxt", "virtio-net", "vmxnet3", "e1000e"]
 
 
 def load(**words):
@@ -47,7 +47,12 @@ def results(nic):
 def check_nothing_vanished(nic):
     found = results(nic)
     gone = sum(count for name, count in found.items() if name.startswith("dropped_"))
-    assert found["offered"] == found["delivered"] + gone + found["in_flight"]
+    there = found["delivered"] + gone + found.get("xdp_tx", 0) + found["in_flight"]
+    assert found["offered"] == there
+    if "tx_offered" in found:
+        lost = sum(count for name, count in found.items() if name.startswith("tx_dropped_"))
+        assert found["tx_offered"] == found["tx_sent"] + lost + found["tx_in_flight"]
+        assert found["tx_offered"] == found.get("xdp_tx", 0)
     return found
 
 
@@ -131,6 +136,38 @@ def test_other_answers_abort_and_the_log_says_it_once(pc, card, tmp_path, answer
     said = [str(record) for record in pc.kernel.log if "expect packet loss" in str(record)]
     assert len(said) == (0 if answer is XDP_REDIRECT else 1)
     assert all("on prog test (id 1) dev eth0" in line for line in said)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_frames_go_back_out_of_the_card_and_are_polled_out_of_its_ring(pc, plug, tmp_path, style):
+    card = plug(Nic, "eth0", style=style, queues=2 if style != "e1000e" else 1)
+    card.set_load(load(rate=50_000.0, flows=16))
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_TX if frame.hash & 1 else XDP_PASS))
+    run_for(pc, 50 * MS)
+    found = check_nothing_vanished(card)
+    assert min(found["xdp_tx"], found["delivered"]) > 500
+    card.set_load(None)
+    run_for(pc, 5 * MS)
+    found = check_nothing_vanished(card)
+    assert found["tx_sent"] == found["xdp_tx"]
+    assert card.transmitted().packets == found["tx_sent"]
+
+
+def test_frames_that_find_the_transmit_ring_full_are_counted_and_dropped(pc, plug, tmp_path):
+    card = plug(Nic, "eth0", style="igb")
+    card.set_load(load(rate=3_000_000.0, size=1500))  # of 1 Gbit/s
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_TX))
+    run_for(pc, 20 * MS)
+    found = check_nothing_vanished(card)
+    assert found["tx_dropped_xdp_full"] == card.xdp.totals()["tx_full"] > 1_000
+    assert found["tx_sent"] == pytest.approx(20 * 81, rel=0.05)
+
+
+def test_frame_that_is_sent_back_takes_the_time_of_a_run_more(pc, plug, tmp_path):
+    card = plug(Nic, "eth0", style="mlx5")
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_TX))
+    passed = card.xdp.queues[card.queues[0]].run(pc.kernel.cpus[0], 3, 1_000)
+    assert (passed.packets, passed.end_ns) == (0, 1_000 + 6 * pc.kernel.cost.xdp_ns)
 
 
 def test_program_that_raises_aborts_and_is_told_ten_times_at_most(pc, card, tmp_path):
@@ -275,7 +312,7 @@ def test_file_is_read_anew_each_time(tmp_path):
     assert load_program("one.py:f", tmp_path).run(None) == 2
 
 
-actions = st.sampled_from([0, 1, 2, 4, 9, None])
+actions = st.sampled_from([0, 1, 2, 3, 4, 9, None])
 steps = st.one_of(
     st.tuples(st.just("run"), st.integers(1, 400)),
     st.tuples(st.just("attach"), st.lists(actions, min_size=1, max_size=5)),
@@ -287,6 +324,7 @@ steps = st.one_of(
     st.tuples(st.just("channels"), st.integers(1, 3)),
     st.tuples(st.just("threaded"), st.booleans()),
     st.tuples(st.just("rps"), st.integers(0, 3), st.integers(0, 7)),
+    st.tuples(st.just("hotplug"), st.integers(1, 2), st.booleans()),
 )
 
 
@@ -312,6 +350,8 @@ def do(pc, card, step):
             card.set_load(load(rate=hundreds_khz * 100_000.0, flows=flows))
         case ("updown", up):
             (card.open if up else card.close)()
+        case ("hotplug", cpu, up) if up != pc.kernel.is_online(cpu):
+            (pc.hotplug.up if up else pc.hotplug.down)(cpu)
         case _:
             tune(card, step)
 
@@ -320,7 +360,9 @@ def tune(card, step):
     ethtool = card.ethtool
     match step:
         case ("wait", us) if "rx-usecs" in ethtool.coalesce:
-            ethtool.set_coalescing({"rx-usecs": us})
+            wanted = {"adaptive-rx": 0, "adaptive-tx": 0, "rx-usecs": us}
+            known = {name: wanted[name] for name in wanted if name in ethtool.coalesce}
+            ethtool.set_coalescing(known)
         case ("ring", size):
             card.set_ring_size(size)
         case ("channels", count):

@@ -49,14 +49,14 @@ def pass_time(machine, ms):
 def test_program_is_attached_and_detached_while_frames_come(boot, tmp_path):
     machine = boot()
     tree = Tree(machine)
-    assert read(tree, PATH) == "off\npass 0\ndrop 0\naborted 0\n"
+    assert read(tree, PATH) == "off\npass 0\ndrop 0\naborted 0\ntx 0\ntx_full 0\n"
     write(tree, PATH, "./drop.py:drop\n")
     pass_time(machine, 10)
     first, *counts = read(tree, PATH).splitlines()
     assert first == f"{tmp_path}/drop.py:drop native"
     dropped = int(counts[1].split()[1])
     assert dropped == pytest.approx(1_000, rel=0.2)
-    assert counts[3] == f"rx-0 pass 0 drop {dropped} aborted 0"
+    assert counts[5] == f"rx-0 pass 0 drop {dropped} aborted 0 tx 0 tx_full 0"
     stats = read(tree, "/sys/kernel/debug/pseudokern/net/eth0/stats")
     assert f"rx_xdp_drop: {dropped}\n" in stats
     assert f"rx0_xdp_drop: {dropped}\n" in stats
