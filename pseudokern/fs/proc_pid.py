@@ -58,6 +58,8 @@ class _Shown(NamedTuple):
 
 
 def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
+    if isinstance(task, KThread) and task.task is not None:
+        task = task.task
     if isinstance(task, KThread):
         return _Shown(
             task.comm,
@@ -74,7 +76,7 @@ def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
         machine.kernel.sched.update()
     times_ns = (task.utime_ns, task.stime_ns)
     switches = (task.voluntary_switches, task.involuntary_switches)
-    comm = task.comm[: TASK_COMM_LEN - 1]
+    comm = task.comm if task.is_kernel else task.comm[: TASK_COMM_LEN - 1]
     parent, flags = (KTHREADD_PID, PF_KTHREAD) if task.is_kernel else (INIT_PID, 0)
     if task.is_kernel:
         times_ns = (0, sum(times_ns))

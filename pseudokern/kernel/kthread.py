@@ -3,6 +3,8 @@
 Follows kernel/kthread.c as far as users see it, and the real-time class of kernel/sched: a thread
 that is woken runs WAKEUP_NS later on the lowest CPU that it may use; each run takes CPU time there.
 
+Where programs share CPUs, threads do as well: kthread_task.py.
+
 A thread is an ordinary coroutine, stepped by the timeline: it may await sleep_ns(), a KEvent, and
 other coroutines that do so, and nothing else. The order of runs is the timeline's, so it is the
 same every time.
@@ -11,7 +13,7 @@ same every time.
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pseudokern.kernel.context import SOFTIRQ_MASK, local_irq_enable
 from pseudokern.kernel.cpumask import CpuId, CpuMask, first_cpu
@@ -20,6 +22,9 @@ from pseudokern.kernel.panic import CpuHangsError, KernelPanicError, KernelStops
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.sim.alarm import Alarm
 from pseudokern.sim.timeline import FOREVER_NS
+
+if TYPE_CHECKING:
+    from pseudokern.kernel.kthread_task import KThreadTask
 
 WAKEUP_NS = 1_500  # from the wake-up to the first instruction, on a CPU that has nothing better
 FIRST_PID = 16
@@ -90,7 +95,11 @@ class KEvent:
 
 
 class KThread:
-    """A kernel thread. comm is its whole name; cpus_allowed changes with set_cpus_allowed()."""
+    """A kernel thread.
+
+    comm  its whole name
+    task  what the scheduler knows of it; None on machines without one
+    """
 
     def __init__(
         self,
@@ -107,7 +116,8 @@ class KThread:
         self.policy = policy
         self.rt_priority = rt_priority
         self.nice = 0
-        self.cpus_allowed = cpus_allowed
+        self.task: KThreadTask | None = None
+        self._cpus_allowed = cpus_allowed
         self.state = "S"
         self.runs = 0
         self.run_ns = 0
@@ -118,11 +128,24 @@ class KThread:
         self._owed_ns = 0  # what it has computed, and time has not gone by for
         self._deferred: object = None  # what it waits for once that is over
         self._body = body
-        self._alarm = threads.take_alarm(self._run)
+        self._alarm = threads.take_alarm(self._ring)
+
+    @property
+    def cpus_allowed(self) -> CpuMask:
+        """Where it may run; what it has begun goes on where it is."""
+        return self._cpus_allowed
+
+    @cpus_allowed.setter
+    def cpus_allowed(self, mask: CpuMask) -> None:
+        self._cpus_allowed = mask
+        if self.task is not None:
+            self.task.allow(mask)
 
     @property
     def cpu(self) -> int:
         """Where it runs, or ran last."""
+        if self.task is not None:
+            return self.task.cpu
         online = self.cpus_allowed & self._threads.kernel.online
         return first_cpu(online or self._threads.kernel.online)
 
@@ -130,12 +153,29 @@ class KThread:
         if self.state == "X":
             return
         self.state = "R"
-        self._alarm.set(self._threads.kernel.timeline.now_ns + WAKEUP_NS)
+        if self.task is not None:
+            self.task.wake()
+        else:
+            self._alarm.set(self._threads.kernel.timeline.now_ns + WAKEUP_NS)
+
+    def compete(self) -> None:
+        """Be a task from now on, if the machine has a scheduler."""
+        as_task = self._threads.as_task
+        if as_task is None or self.task is not None:
+            return
+        self.task = as_task(self)
+        if self.state == "R":  # what it has begun to compute is charged already
+            self._alarm.cancel()
+            self.task.wake()
 
     def run_now(self) -> None:
         """Let it run to its next wait, while its waker waits for that: kthread_stop()."""
         self._alarm.cancel()
-        self._run()
+        if self.task is None:
+            self._run()
+        else:
+            self.go_on()
+            self.task.follow()
 
     def stop(self) -> None:
         """End the thread where it waits."""
@@ -144,6 +184,16 @@ class KThread:
         self._alarm.cancel()
         self._body.close()
         self._exit()
+        if self.task is not None:
+            self.task.follow()
+
+    def _ring(self) -> None:
+        """It has slept long enough, or its run is due."""
+        if self.task is None:
+            self._run()
+        elif self.state != "X":
+            self.state = "R"
+            self.task.wake_where_it_slept()
 
     def _run(self) -> None:
         kernel = self._threads.kernel
@@ -154,13 +204,19 @@ class KThread:
             return
         if kernel.hogs and self._is_kept_waiting(this):
             return
+        this.context_switches += 2
+        this.system_ns += kernel.cost.thread_ns
+        self.run_ns += kernel.cost.thread_ns
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Run on its CPU to its next wait, or until it has computed what it has to."""
+        kernel = self._threads.kernel
+        this = kernel.cpus[self.cpu]
         outer, kernel.this = kernel.this, this
         outer_task = None if this.current is self else this.current
         this.current = self
-        this.context_switches += 2
-        this.system_ns += kernel.cost.thread_ns
         self.runs += 1
-        self.run_ns += kernel.cost.thread_ns
         try:
             request, self._deferred = self._deferred, None
             if request is _FINISHED:
@@ -230,7 +286,9 @@ class KThread:
         if this.cpu not in kernel.hogs:
             name = getattr(self._body, "__name__", self.comm)
             kernel.hogs[CpuId(this.cpu)] = Hog(self, now_ns, name)
-        if duration_ns < FOREVER_NS:
+        if self.task is not None:
+            self.task.compute(system_ns=duration_ns)
+        elif duration_ns < FOREVER_NS:
             self.run_ns += duration_ns
             this.system_ns += duration_ns
             self._alarm.set(now_ns + duration_ns)
@@ -265,6 +323,8 @@ class KThread:
             self._compute(kernel.this, owed_ns)
             return
         self._leave_cpu(kernel.this)
+        if self.task is not None and isinstance(request, Sleep) and not request.duration_ns:
+            return  # cond_resched(): the scheduler looks after each piece anyway
         self.state = "S"
         if isinstance(request, Sleep):
             self._alarm.set(kernel.timeline.now_ns + request.duration_ns)
@@ -299,6 +359,7 @@ class KThreads:
         self.kernel = kernel
         self.by_pid: dict[int, KThread] = {}
         self.created = 0
+        self.as_task: Callable[[KThread], KThreadTask] | None = None
         self._alarms: deque[Alarm] = deque()
         self._next_pid = FIRST_PID
 
@@ -316,6 +377,7 @@ class KThreads:
         thread = KThread(self, self.take_pid(), comm, body, policy, rt_priority, mask)
         self.created += 1
         self.by_pid[thread.pid] = thread
+        thread.compete()
         thread.wake()
         return thread
 

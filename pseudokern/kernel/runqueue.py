@@ -3,8 +3,8 @@
 Follows kernel/sched/core.c. Real-time tasks (rt_queue.py) come before fair ones (fair_queue.py),
 within limits (rt_limit.py). The tick notices that a turn is over.
 
-A task gets the time in which its CPU is on and that nobody else is charged with: interrupts,
-softirqs and kernel threads take theirs out of it, and it is done so much later.
+A task gets the time in which its CPU is on and that nobody else is charged with: interrupts and
+softirqs take theirs out of it, and it is done so much later.
 """
 
 from typing import TYPE_CHECKING
@@ -223,6 +223,11 @@ class RunQueue:
         outer, kernel.this = kernel.this, this
         try:
             self._schedule()
+        except BaseException:
+            if self.current is not None and self.current.state == "X":
+                self._leave(self.current)
+                self.reschedule()
+            raise
         finally:
             kernel.this = outer
 
@@ -231,7 +236,7 @@ class RunQueue:
         self.update()
         while True:
             task = self.current
-            if task is None or self._needs_resched:
+            if task is None or (self._needs_resched and not (task.holds_cpu and task.left_ns)):
                 task = self._switch()
                 if task is None:
                     self._alarm.cancel()
@@ -241,16 +246,20 @@ class RunQueue:
             if task.state == "R":
                 self._alarm.set(self._free_ns + task.left_ns)
                 return
-            task.voluntary_switches += 1
-            if task.state == "D":
-                self.blocked += 1
-            self.current = None
-            if task.is_rt:
-                self._sched.pull_rt(self, task.rt_priority)
-            else:
-                self.fair.leave(task)
+            self._leave(task)
             if not self.running:
                 self._sched.pull(self)
+
+    def _leave(self, task: SchedTask) -> None:
+        """The task that ran sleeps now, or has ended."""
+        task.voluntary_switches += 1
+        if task.state == "D":
+            self.blocked += 1
+        self.current = None
+        if task.is_rt:
+            self._sched.pull_rt(self, task.rt_priority)
+        else:
+            self.fair.leave(task)
 
     def _switch(self) -> SchedTask | None:
         """Run whoever is in turn; __schedule(). None: there is nobody."""

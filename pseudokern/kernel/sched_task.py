@@ -23,6 +23,7 @@ class SchedTask:
     """A task. What it does is in step().
 
     is_kernel        it is a kernel thread
+    holds_cpu        what it computes until its next step is not interrupted by other tasks
     tgid             the PID of its process; others: the other threads of the process that it leads
     state            R: runs or could; S: sleeps; D: sleeps for I/O; X: it has ended
     cpu              where it runs, or ran last
@@ -35,6 +36,7 @@ class SchedTask:
     """
 
     is_kernel = False
+    holds_cpu = False
 
     def __init__(self, pid: int, comm: str, cpus_allowed: CpuMask, start_ns: int) -> None:
         self.pid = pid

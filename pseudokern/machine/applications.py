@@ -20,6 +20,7 @@ from pseudokern.drivers.keys import Key, Limits, quoted
 from pseudokern.drivers.loaded_drive import LoadedDrive
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.server import Server
+from pseudokern.kernel.kthread_task import let_threads_compete
 from pseudokern.kernel.printk import Level
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.machine.devices import DeviceDescription, FindDriver
@@ -135,6 +136,7 @@ def begin_to_share(machine: "Machine") -> None:
     running = programs.pause() if programs is not None else 0
     leave_idle = pc.apic_timers.ticks.leave_idle
     machine.kernel.sched = Scheduler(machine.kernel, pc.smp.send_reschedule, leave_idle)
+    let_threads_compete(machine.irqs.kthreads, machine.kernel.sched)
     if programs is not None:
         vars(pc).pop("ksoftirqd", None)  # its threads are tasks now
         programs.share(running)

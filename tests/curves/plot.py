@@ -28,17 +28,14 @@ def main() -> None:
         "program",
         "% of the CPU that a program gets",
         lambda *at: 100 * program_share(*at),
-        KINDS[:3],
     )
     _latency()
     _nvme()
 
 
-def _reception(
-    name: str, what: str, value: Callable[[str, int], float], kinds: Sequence[str] = KINDS
-) -> None:
+def _reception(name: str, what: str, value: Callable[[str, int], float]) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    for kind in kinds:
+    for kind in KINDS:
         values = [value(kind, offered_hz) for offered_hz in OFFERED_HZ]
         axes.plot(OFFERED_HZ, values, marker=".", label=kind)
     axes.set(xscale="log", xlabel="frames offered a second", ylabel=what)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pseudokern.drivers.ne2k_pci import Ne2kPci
 from pseudokern.drivers.nic import Nic
 from pseudokern.kernel.cost import CostModel
+from pseudokern.kernel.kthread_task import let_threads_compete
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import SchedTask
 from pseudokern.x86.pc import Pc
@@ -62,6 +63,7 @@ def program_share(kind: str, offered_hz: int) -> float:
     pc = new_pc(1, cost=CostModel())
     ticks = pc.apic_timers.ticks
     pc.kernel.sched = Scheduler(pc.kernel, pc.smp.send_reschedule, ticks.leave_idle)
+    let_threads_compete(pc.irqs.kthreads, pc.kernel.sched)
     _receiving(kind, offered_hz, pc)
     program = Computing(100, "program", 1, 0)
     pc.kernel.sched.start(program)

@@ -62,6 +62,13 @@ def test_napi_leaves_a_program_its_turns_with_ksoftirqd_under_any_load():
     assert program_share("NAPI, rx-usecs 50", 8_000_000) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_thread_that_polls_leaves_a_program_half_of_the_cpu_under_any_load():
+    assert program_share("NAPI in a thread", 8_000_000) == pytest.approx(0.5, abs=0.05)
+    for offered_hz in RISING_HZ:  # the program is not preempted for it, so each poll has more
+        left = program_share("NAPI in a thread", offered_hz)
+        assert left > program_share("NAPI", offered_hz)
+
+
 def test_50_us_of_coalescing_leave_most_of_the_cpu_to_programs_below_saturation():
     for offered_hz in RISING_HZ:
         left = program_share("NAPI, rx-usecs 50", offered_hz)
