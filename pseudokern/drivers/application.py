@@ -31,6 +31,7 @@ from pseudokern.x86.pc import Pc
 
 MOST_THREADS = 1024
 MOST_PRIORITY = 99
+LEAST_RCVBUF_KB = 3  # SOCK_MIN_RCVBUF is 2304 bytes
 POLICIES = {
     "other": Policy.OTHER,
     "batch": Policy.BATCH,
@@ -55,7 +56,9 @@ APPLICATION_KEYS: Mapping[str, Key] = {
 }
 SERVER_KEYS: Mapping[str, Key] = {
     "recv": Key(Duration(), default="1 us", doc="CPU time of recvmsg() for a packet"),
-    "rcvbuf": Key(Size(), default="208 KB", doc="of each thread's socket: SO_RCVBUF"),
+    "rcvbuf": Key(
+        Size(LEAST_RCVBUF_KB), default="208 KB", doc="of each thread's socket: SO_RCVBUF"
+    ),
     "steering": Key(
         Choice("hash", "cpu"), default="hash", doc="SO_REUSEPORT; cpu: SO_INCOMING_CPU, too"
     ),

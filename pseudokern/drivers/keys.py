@@ -229,11 +229,16 @@ class Share(NamedTuple):
         return share
 
 
-class Size:
+class Size(NamedTuple):
     """An amount of memory, such as "512 KB"; units of 1024 bytes."""
 
+    least_kb: int = 0
+
     def parse(self, value: object, limits: Limits) -> object:
-        return _parse_quantity(value, parse_size_kb, "512 KB")
+        size_kb = _parse_quantity(value, parse_size_kb, "512 KB")
+        if isinstance(size_kb, int) and size_kb < self.least_kb:
+            return _problem(f"is {quoted(value)}", f'use at least "{self.least_kb} KB"')
+        return size_kb
 
 
 class CpuList:

@@ -213,7 +213,7 @@ def test_no_packet_is_lost_between_the_card_and_the_program(boot, data):
         keys += 'cpus = "1-3"\npinned = "each"\n'
     keys += f'steering = "{data.draw(st.sampled_from(["hash", "cpu"]))}"\n'
     keys += f'work = "{data.draw(st.integers(1, 40))} us"\n'
-    keys += f'rcvbuf = "{data.draw(st.integers(2, 64))} KB"\n'
+    keys += f'rcvbuf = "{data.draw(st.integers(3, 64))} KB"\n'
     machine = boot(WEB + keys + DB, rate=f"{data.draw(st.integers(1, 400) | st.just(8000))} kHz")
     nic = next(device for device in machine.devices if device.name == "eth0")
     for _ in range(data.draw(st.integers(1, 6))):
@@ -256,6 +256,7 @@ def test_a_mistake_is_told_with_what_to_do(boot):
     assert 'device is "eth1"; name a [[device]] of this machine' in text
     assert 'name is "web" again' in problems(boot, WEB + WEB)
     assert 'kind is "sever"' in problems(boot, WEB.replace("server", "sever"))
+    assert 'rcvbuf is "0"; use at least "3 KB"' in problems(boot, WEB + 'rcvbuf = "0"\n')
     assert "cpus names CPU 7" in problems(boot, WEB + 'cpus = "7"\n')
 
 
