@@ -91,6 +91,7 @@ class NicEthtool(NicCoalescing):
             "combined-max": self.most_channels,
             "other": self.ops.other,
             "combined": self._nic.channels,
+            "settable": int(self.ops.channels == "combined"),
         }
 
     @property
