@@ -9,7 +9,7 @@ from pseudokern.cli.ethtool_device import (
     no_more,
     padded,
 )
-from pseudokern.cli.ethtool_settings import as_json
+from pseudokern.cli.ethtool_settings import as_json, ask_for_json
 
 _CHECKSUMS = (
     "tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-fcoe-crc",
@@ -67,17 +67,14 @@ def show_features(device: Device, rest: Sequence[str]) -> str:
 
 def show_features_json(device: Device, rest: Sequence[str]) -> str:
     no_more(rest)
-    try:
-        found = device.ask("features")
-    except EthtoolError as error:
-        raise EthtoolError(str(error), error.status, printed="[ ]\n") from None
+    found = ask_for_json(device, "features")
     groups = {long for long, _, members in _OLD if len(members) > 1}
     shown: dict[str, object] = {"ifname": device.name}
     for name, state, _ in _lines(found):
         active, _, note = state.partition(" ")
         is_active = active == "on"
         fixed: bool | None = note == "[fixed]"
-        requested: bool | None = is_active != note.startswith("[requested")
+        requested: bool | None = not fixed and is_active != note.startswith("[requested")
         if name in groups:
             fixed = requested = None
         shown[name] = {"active": is_active, "fixed": fixed, "requested": requested}

@@ -8,7 +8,7 @@ import errno
 import json
 from collections.abc import Mapping, Sequence
 
-from pseudokern.cli.ethtool_device import Device, no_more, pairs
+from pseudokern.cli.ethtool_device import Device, EthtoolError, no_more, pairs
 
 COALESCE_ROWS = (
     ("stats-block-usecs", "sample-interval", "pkt-rate-low", "pkt-rate-high"),
@@ -164,16 +164,24 @@ def show_pause(device: Device, rest: Sequence[str]) -> str:
 
 
 def show_pause_json(device: Device, rest: Sequence[str], *, statistics: bool) -> str:
+    """ethtool 6.1 says true of whatever there is, on or off."""
     no_more(rest)
-    found = {name: state == "on" for name, state in device.ask("pause").items()}
-    shown: dict[str, object] = {"ifname": device.name, "autonegotiate": found["autoneg"]}
-    shown |= {"rx": found["rx"], "tx": found["tx"]}
+    found = ask_for_json(device, "pause")
+    shown: dict[str, object] = {"ifname": device.name, "autonegotiate": True}
+    shown |= {"rx": True, "tx": True}
     if "rx-negotiated" in found:
-        negotiated = {"rx": found["rx-negotiated"], "tx": found["tx-negotiated"]}
-        shown["negotiated"] = negotiated
+        shown["negotiated"] = {"rx": True, "tx": True}
     if statistics:
         shown["statistics"] = {}
     return as_json(shown)
+
+
+def ask_for_json(device: Device, file: str) -> dict[str, str]:
+    """EthtoolError, which prints an empty list."""
+    try:
+        return device.ask(file)
+    except EthtoolError as error:
+        raise EthtoolError(str(error), error.status, printed="[ ]\n") from None
 
 
 def as_json(shown: Mapping[str, object]) -> str:

@@ -72,13 +72,17 @@ class NicCoalescing:
         return dict(self.queue_coalesce.get(queue, self.coalesce))
 
     def set_coalescing_of(self, queue: int, wanted: Settings) -> None:
-        """-Q with --coalesce. As set_coalescing(), and EINVAL: there is no such queue."""
+        """-Q with --coalesce.
+
+        EOPNOTSUPP      the driver has one coalescing for all queues, or does not have that
+        EINVAL, ERANGE  it cannot have such a value, or such a queue
+        """
         had = self.coalescing_of(queue)
         if queue >= self._nic.channels:
             raise OSError(errno.EINVAL, f"{self._nic.name}: there is no queue {queue}")
-        # The kernel does not look at the others here.
-        known = {name: value for name, value in wanted.items() if name in had}
-        self.queue_coalesce[queue] = self._accepted(had, known)
+        if unknown := [name for name in wanted if name not in had]:
+            raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: no {unknown[0]} to set")
+        self.queue_coalesce[queue] = self._accepted(had, wanted)
         if queue < len(self._nic.queues):
             self.moderate_queue(queue)
 
