@@ -67,13 +67,9 @@ class ThreadedHandler:
 
 
 def tuned(pc: Pc) -> TunedNetRx:
-    """The NET_RX of a PC, which can be tuned from now on; it has to be asked after each poll."""
-    was_tuned = isinstance(pc.kernel.net_rx, TunedNetRx)
-    net_rx = tuned_net_rx(pc.kernel, pc.apic_timers.hrtimers, pc.smp.call_function)
-    if not was_tuned:
-        for desc in pc.irqs:
-            desc.changed()
-    return net_rx
+    """The NET_RX of a PC, which can be tuned from now on. It has to be asked after each poll of a
+    queue that is: who tunes one has its descriptor changed."""
+    return tuned_net_rx(pc.kernel, pc.apic_timers.hrtimers, pc.smp.call_function)
 
 
 class NicNapi:

@@ -234,6 +234,9 @@ class NicXdp:
                 net_rx.xdp[queue] = xdp
             else:
                 net_rx.xdp.pop(queue, None)
+        for _, desc in nic.sources:
+            if desc is not None:
+                desc.changed()
 
     def decide(self, frame: XdpFrame) -> XdpAction:
         """Run the program on a frame. What it should not do is told in the log."""

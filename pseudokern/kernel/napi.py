@@ -107,6 +107,10 @@ class NetRx:
         self.budget_usecs = NETDEV_BUDGET_JIFFIES * tick_ns // NS_PER_US
         self.busy_read_us = self.busy_poll_us = 0
 
+    def has_to_be_asked(self, _napi: Napi) -> bool:
+        """Whether polls of a queue have to come by here: there is no short way then."""
+        return self.ends_after_one_poll()
+
     def ends_after_one_poll(self) -> bool:
         """Is one queue, polled once, all that the budget and the time are enough for?"""
         poll_ns = NAPI_WEIGHT * self._item_ns

@@ -91,9 +91,16 @@ class TunedNetRx(NetRx):
         self._timers = timers
         self._deferrals: dict[Napi, Deferral] = {}
 
-    def ends_after_one_poll(self) -> bool:
-        """The short way of an interrupt does not ask, so there must be none."""
-        return True
+    def has_to_be_asked(self, napi: Napi) -> bool:
+        deferral = self._deferrals.get(napi)
+        return (
+            self.ends_after_one_poll()
+            or napi in self.xdp
+            or napi in self.receivers
+            or napi in self.loops
+            or self.steering.steers(napi)
+            or (deferral is not None and (deferral.timeout_ns > 0 or deferral.polls > 0))
+        )
 
     def defer(self, napi: Napi, timeout_ns: int, polls: int) -> None:
         """Treat a queue so from now on."""

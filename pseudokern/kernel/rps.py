@@ -57,6 +57,10 @@ class Steering:
         self._cpus[napi] = list(cpus_of(mask))
         self._hashes[napi] = hashes or (0,)
 
+    def steers(self, napi: Napi) -> bool:
+        """Whether packets of a queue are handed on."""
+        return bool(self._cpus.get(napi))
+
     def steer(
         self, this: PerCpu, napi: Napi, packets: int, known: Sequence[int] | None = None
     ) -> None:

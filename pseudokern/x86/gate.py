@@ -256,12 +256,9 @@ class Gates:
             from pseudokern.x86.suspect_gate import SuspectGate
 
             return SuspectGate
-        # Where NET_RX may stop after a poll it has to be asked.
-        if (
-            isinstance(action.handler, NapiHandler)
-            and not self._kernel.net_rx.ends_after_one_poll()
+        if isinstance(action.handler, NapiHandler) and not self._kernel.net_rx.has_to_be_asked(
+            napi := action.handler.napi
         ):
-            napi = action.handler.napi
             if not isinstance(napi, CountedNapi) or napi.has_more:
                 return NapiGate
             if napi.is_count:

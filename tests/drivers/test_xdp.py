@@ -74,6 +74,21 @@ def test_frames_that_it_drops_are_not_delivered_and_have_a_name(pc, card, tmp_pa
     assert card.received().bytes == found["delivered"] * 256
 
 
+def test_only_queues_with_a_program_go_the_long_way_and_only_as_long_as_they_have_it(
+    pc, plug, card, tmp_path
+):
+    run_for(pc, 5 * MS)  # vectors have moved to where the driver wants them
+    other = plug(Nic, "eth1", style="igb", bdf="00:04.0")
+    before = [type(desc.fast_counts).__name__ for _, desc in card.sources + other.sources]
+    assert before == ["FedGate", "FedGate", "CountedGate"]
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_PASS))
+    long = [type(desc.fast_counts).__name__ for _, desc in card.sources + other.sources]
+    assert long == ["EdgeGate", "EdgeGate", "CountedGate"]
+    card.xdp.detach()
+    after = [type(desc.fast_counts).__name__ for _, desc in card.sources + other.sources]
+    assert after == before
+
+
 def test_program_sees_queue_cpu_length_flow_hash_and_time(pc, card, tmp_path):
     seen = []
 
