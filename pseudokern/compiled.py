@@ -24,6 +24,7 @@ MODULES = (
     "x86.counted_polls",
     "x86.fed_polls",
     "drivers.traffic",
+    "drivers.dim",
     "drivers.moderation",
     "drivers.fed_moderation",
 )

@@ -53,6 +53,13 @@ class Dim:
         """Microseconds and frames to wait for."""
         return self.profile[self.index]
 
+    def only_counts(self) -> bool:
+        """Count an interrupt, if that is all there is to do. False: tell interrupted() of it."""
+        if self._start is None or self._events >= EVENTS - 1:
+            return False
+        self._events += 1
+        return True
+
     def interrupted(self, now_ns: int, counts: Callable[[], tuple[int, int]]) -> bool:
         """An interrupt came; counts() are packets and bytes so far. True: moderation changed."""
         if self._start is None:

@@ -159,7 +159,7 @@ class FedModeration(Moderation):
             or this.softirq_pending
             or not 0 < packets < NAPI_WEIGHT
             or ahead <= most
-            or self.adaptive is not None
+            or (self.adaptive is not None and not self.adaptive.only_counts())
         ):
             return self._interrupt_and_look(now_ns)
         cpu = fed.cpu

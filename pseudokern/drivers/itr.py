@@ -20,6 +20,10 @@ class AdaptiveItr:
         self.latency: Latency = "low"
         self.rate_hz = RATES_HZ["low"]
 
+    def only_counts(self) -> bool:
+        """It chooses anew with each interrupt: interrupted() has to be told."""
+        return False
+
     def interrupted(self, packets: int, size: int) -> None:
         """An interrupt came, with so many packets and bytes since the one before."""
         if packets:
