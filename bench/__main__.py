@@ -4,6 +4,7 @@ import os
 
 import click
 
+from bench import compile as compiling
 from bench import hotplug, interrupts, mount, packets, rendering, start
 from bench.figure import Result
 from bench.table import as_text, record
@@ -14,6 +15,7 @@ GROUPS = {
     "mount": mount.measure,
     "rendering": rendering.measure,
     "hotplug": hotplug.measure,
+    "compile": compiling.measure,
     "start": start.measure,
 }
 REPEATS, QUICK_REPEATS = 9, 3
@@ -25,7 +27,7 @@ REPEATS, QUICK_REPEATS = 9, 3
 @click.option("--record", "keep", is_flag=True, help="Write the table to bench/RESULTS.md.")
 def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
     """Measure the figures of speed, or those that are named: interrupts, packets, mount,
-    rendering, hotplug, start.
+    rendering, hotplug, compile, start.
 
     But for hotplug all are ratios in one run, made of the medians of repeats that take turns.
     """

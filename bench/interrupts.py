@@ -33,11 +33,11 @@ MUST_REACH_GROWTH = 2.5
 
 def measure(repeats: int) -> list[Result]:
     machines = {
-        f"{shape}_{load}": _machine(shape, load)
+        f"{shape}_{load}": new_machine(shape, load)
         for load in (LOAD, HIGH_LOAD)
         for shape in ("small", "wide")
     }
-    machines["waiting"] = _machine("small", LOAD, waits=True)
+    machines["waiting"] = new_machine("small", LOAD, waits=True)
     for machine in machines.values():
         interrupt_ns(machine, WARM_UP)
     ns = interleaved(
@@ -76,7 +76,7 @@ def measure(repeats: int) -> list[Result]:
     return [*found, waiting, *storm.measure(repeats)]
 
 
-def _machine(shape: str, load: int, *, waits: bool = False) -> Machine:
+def new_machine(shape: str, load: int, *, waits: bool = False) -> Machine:
     """One card on 4 CPUs, or 16 on 256; 16 queues for each CPU, all at the same rate."""
     cost = CostModel()
     work_ns = cost.overhead_ns + cost.handler_ns + cost.softirq_ns + cost.softirq_item_ns

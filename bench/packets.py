@@ -17,6 +17,7 @@ from statistics import median
 import pseudokern.machine
 from bench.figure import Figure, Result, interleaved, ratio
 from bench.interrupts import SLICE, u_ns
+from pseudokern import compiled
 from pseudokern.drivers.nic import Nic
 from pseudokern.machine.description import load
 from pseudokern.machine.machine import Machine
@@ -35,10 +36,10 @@ MUST_REACH_U = 1
 
 def measure(repeats: int) -> list[Result]:
     machines = {
-        "mlx5": _machine("mlx5", RATE_HZ, 50),
-        "ice": _machine("ice", RATE_HZ, 50),
-        "few": _machine("mlx5", BATCHED_HZ, 1000),
-        "many": _machine("mlx5", 2 * BATCHED_HZ, 1000),
+        "mlx5": new_machine("mlx5", RATE_HZ, 50),
+        "ice": new_machine("ice", RATE_HZ, 50),
+        "few": new_machine("mlx5", BATCHED_HZ, 1000),
+        "many": new_machine("mlx5", 2 * BATCHED_HZ, 1000),
     }
     found = interleaved(
         repeats * TURNS,
@@ -46,6 +47,7 @@ def measure(repeats: int) -> list[Result]:
         **{name: partial(real_ns, machine) for name, machine in machines.items()},
     )
     second = {name: [spent / TURN_NS for spent in found[name]] for name in machines}
+    build = "compiled" if compiled.is_compiled() else "interpreted"
     packets = BATCHED_HZ * TURN_NS / NS_PER_S
     pairs = zip(found["few"], found["many"], strict=True)
     found["batched"] = [(many - few) / packets for few, many in pairs]
@@ -59,7 +61,7 @@ def measure(repeats: int) -> list[Result]:
             f"{mlx5 * NS_PER_S / RATE_HZ:.0f} ns a packet; {_interrupts_a_packet(machines['mlx5'])}"
             " interrupts each",
         ),
-        Figure("its share of a core", 100 * mlx5, "%", None, "interpreted, one thread"),
+        Figure("its share of a core", 100 * mlx5, "%", None, f"{build}, one thread"),
         Figure(
             "the same in ice's way, 50 us from interrupt to interrupt",
             ice,
@@ -77,7 +79,7 @@ def measure(repeats: int) -> list[Result]:
     ]
 
 
-def _machine(style: str, rate_hz: int, usecs: int) -> Machine:
+def new_machine(style: str, rate_hz: int, usecs: int) -> Machine:
     """server-64 with a load, after a while."""
     text = PRESET.read_text().replace("[load]\n", "[[load]]\n")
     text = text.replace('style = "ice"', f'style = "{style}"').replace('rate = "40 Hz"', "rate = 0")
