@@ -54,7 +54,8 @@ def _mask(text: str) -> int:
 
 def _count(device: Device) -> int:
     try:
-        return int(device.read("channels")["combined"])
+        found = device.read("channels")
+        return int(found.get("combined", found.get("rx", 0)))
     except OSError as error:
         text = f"Cannot get number of queues: {os.strerror(error.errno or 0)}"
         raise EthtoolError(text, CANNOT) from None

@@ -68,9 +68,13 @@ def show_channels(device: Device, rest: Sequence[str]) -> str:
     found = device.ask("channels")
 
     def counts(suffix: str) -> str:
-        other, combined = found[f"other{suffix}"], found[f"combined{suffix}"]
-        shown = "n/a" if found["other-max"] == "0" else other
-        return f"RX:\t\tn/a\nTX:\t\tn/a\nOther:\t\t{shown}\nCombined:\t{combined}\n"
+        def count(kind: str) -> str:
+            return found[kind + suffix] if int(found.get(f"{kind}-max", 0)) else "n/a"
+
+        return (
+            f"RX:\t\t{count('rx')}\nTX:\t\t{count('tx')}\n"
+            f"Other:\t\t{count('other')}\nCombined:\t{count('combined')}\n"
+        )
 
     return (
         f"Channel parameters for {device.name}:\n"
@@ -85,13 +89,14 @@ def set_channels(device: Device, rest: Sequence[str]) -> str:
     if found["settable"] == "0":
         device.refuse(errno.EOPNOTSUPP)
     _check_most(device, wanted, found, tuple(_CHANNELS), "channel count")
-    combined = int(wanted.get("combined", found["combined"]))
     start = "requested channel counts"
-    if combined == 0:
-        place = device.place(wanted, "combined")
-        said = f"{start} would result in no RX or TX channel being configured {place}"
-        device.refuse(errno.EINVAL, said)
-    if (most := _highest_ring_set(device)) >= combined:
+    for kind in ("rx", "tx", "combined"):
+        if kind in found and int(wanted.get(kind, found[kind])) == 0:
+            place = device.place(wanted, kind)
+            said = f"{start} would result in no RX or TX channel being configured {place}"
+            device.refuse(errno.EINVAL, said)
+    receiving = "combined" if "combined" in found else "rx"
+    if (most := _highest_ring_set(device)) >= int(wanted.get(receiving, found[receiving])):
         said = f"{start} are too low for existing indirection table ({most})"
         device.refuse(errno.EINVAL, said)
     device.tell("channels", wanted)

@@ -86,12 +86,13 @@ class NicEthtool(NicCoalescing):
         """-l. EOPNOTSUPP: the driver does not say."""
         if not self.ops.channels:
             raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: it has one queue")
+        kinds = ("rx", "tx") if self.ops.channels == "separate" else ("combined",)
         return {
             "other-max": self.ops.other,
-            "combined-max": self.most_channels,
+            **{f"{kind}-max": self.most_channels for kind in kinds},
             "other": self.ops.other,
-            "combined": self._nic.channels,
-            "settable": int(self.ops.channels == "combined"),
+            **dict.fromkeys(kinds, self._nic.channels),
+            "settable": int(self.ops.channels != "fixed"),
         }
 
     @property
@@ -106,14 +107,19 @@ class NicEthtool(NicCoalescing):
         """-L: the vectors are freed and requested anew.
 
         EOPNOTSUPP  the driver cannot change them
-        EINVAL      none, or more than there can be; rings of other kinds than combined; fewer than
-                    the table of -x names that somebody has set
+        EINVAL      none, or more than there can be; rings of kinds that the driver has not; fewer
+                    than the table of -x names that somebody has set; here, rx and tx that differ
         """
-        if self.ops.channels != "combined":
+        if self.ops.channels not in ("combined", "separate"):
             raise OSError(errno.EOPNOTSUPP, f"{self._nic.name}: channels are as they are")
-        count = wanted.get("combined", self._nic.channels)
-        if count > self.most_channels or wanted.get("rx") or wanted.get("tx"):
-            raise OSError(errno.EINVAL, "requested channel count exceeds maximum")
+        found = self.channels()
+        for name, number in wanted.items():
+            if number > found.get(f"{name}-max", 0):
+                raise OSError(errno.EINVAL, "requested channel count exceeds maximum")
+        counts = {**found, **wanted}
+        count = counts["combined"] if "combined" in found else counts["rx"]
+        if "rx" in found and counts["rx"] != counts["tx"]:
+            raise OSError(errno.EINVAL, "rx and tx: queues are in pairs here")
         if wanted.get("other", self.ops.other) != self.ops.other:
             raise OSError(errno.EINVAL, f"other is always {self.ops.other}")
         if count < 1:

@@ -21,7 +21,8 @@ class Ops(NamedTuple):
     most_us    the longest time to wait
     is_gap     see moderation.Waiting
     per_queue  each queue can have its own
-    channels   "combined": they can be set; "fixed": only shown; "": neither
+    channels   "combined": they can be set; "separate": the same, as rx and tx; "fixed": only
+               shown; "": neither
     most_channels  0: one for each CPU
     other      vectors for what is not a queue, as -l counts them
     indirection  entries of the table of -x; 0: there is none
@@ -111,6 +112,7 @@ OPS = {
             "tx-frames": 16, "tx-frames-irq": 256, "rx-usecs-low": 0, "rx-usecs-high": 128,
         },
         is_gap=False,
+        channels="separate",
         indirection=AS_QUEUES,
         key_bytes=40,
         supports=frozenset({"test", "priv-flags"}),

@@ -293,3 +293,13 @@ def test_vectors_have_the_names_of_the_driver(pc, plug, style, names):
 def test_mlx4_has_as_many_entries_for_hashes_as_a_power_of_two_of_queues(plug):
     card = plug(Nic, "eth0", style="mlx4", queues=3)
     assert card.ethtool.rss.table == [0, 1]
+
+
+def test_mlx4_counts_receive_and_transmit_queues_and_keeps_its_vectors(pc, plug):
+    card = plug(Nic, "eth0", style="mlx4", queues=4)
+    before = sorted(card.function.irqs)
+    card.ethtool.set_channels({"rx": 2, "tx": 2})
+    assert card.ethtool.channels().items() >= {"rx": 2, "tx": 2, "rx-max": 4, "tx-max": 4}.items()
+    assert sorted(card.function.irqs) == before
+    for wanted in ({"combined": 2}, {"rx": 5, "tx": 5}, {"rx": 1}, {"rx": 0, "tx": 0}):
+        assert refusal(card.ethtool.set_channels, wanted) == errno.EINVAL
