@@ -90,6 +90,11 @@ def batch(style: str, settings: Settings) -> tuple[int, int]:
     return max(_bnxt_ticks(settings["rx-usecs-irq"]), 1) * BNXT_TICK_NS, max(frames, 1)
 
 
+def tx_budget(style: str, settings: Settings, usual: int) -> int:
+    """Frames that one poll takes out of a transmit ring at most: tx_work_limit of mlx4."""
+    return settings["tx-frames-irq"] if style == "mlx4" else usual
+
+
 def _bnxt_ticks(us: int) -> int:
     """bnxt_usec_to_coal_tmr(): in 16 bits."""
     return us * NS_PER_US // BNXT_TICK_NS % UINT16_RANGE

@@ -11,6 +11,7 @@ as if it could not.
 
 from typing import TYPE_CHECKING, Literal
 
+from pseudokern.drivers.coalescing_rules import tx_budget
 from pseudokern.drivers.dim import DEFAULT_LINE, TX_EQE, TX_ICE, Dim
 from pseudokern.drivers.moderation import Waiting
 from pseudokern.drivers.net_device import Transmitted
@@ -222,8 +223,10 @@ class NicTx:
         """Wait with the interrupts of a ring as is set now."""
         if number not in self._connected:
             return
-        ethtool, interrupt = self._nic.ethtool, self._cleaners[number].interrupt
+        nic, cleaner = self._nic, self._cleaners[number]
+        ethtool, interrupt = nic.ethtool, cleaner.interrupt
         coalesce, is_gap = ethtool.coalesce, ethtool.ops.is_gap
+        cleaner.budget = tx_budget(nic.options["style"], coalesce, nic.style.tx_budget)
         moderation = ethtool.moderation_of(number)
         interrupt.receive = moderation if self.cleaned_by == "shared" else None
         interrupt.pace = moderation if ethtool.reads_words else None

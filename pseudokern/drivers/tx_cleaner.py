@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Cleaner:
-    """Cleans one ring. napi: its own, for drivers that have one."""
+    """Cleans one ring.
+
+    napi    its own, for drivers that have one
+    budget  frames that a poll takes at most
+    """
 
     ring: TxRing
     queue: TxQueue
@@ -29,7 +33,7 @@ class Cleaner:
         self.interrupt = TxInterrupt(kernel.timeline)
         self.napi = TxNapi(self)
         self._kernel = kernel
-        self._budget = style.tx_budget
+        self.budget = style.tx_budget
         self._wake_room = style.wake_room
         self._has_index = style.tx == "napi"
 
@@ -55,20 +59,20 @@ class Cleaner:
 
     def clean(self, napi: Napi) -> None:
         """Part of a poll: what it took, and whether there is more, is noted in napi."""
-        frames = self._clean(self._budget)
+        frames = self._clean(self.budget)
         napi.extra_ns = frames * self._kernel.cost.tx_clean_ns
-        napi.is_unfinished = frames == self._budget and self.has_work
+        napi.is_unfinished = frames == self.budget and self.has_work
         if self._has_index and napi is not self.napi:
             self._set_index()  # virtnet_poll_cleantx()
 
     def clean_old(self) -> None:
         """What virtio_net does before it sends; then it does not want to hear of it soon."""
-        self._clean(self._budget)
+        self._clean(self.budget)
         self._set_index()
 
     def clean_in_handler(self) -> None:
         """In a hard handler, which may not free packets."""
-        if frames := self._clean(self._budget):
+        if frames := self._clean(self.budget):
             busy_wait_ns(self._kernel, frames * self._kernel.cost.tx_clean_ns)
             net_tx_of(self._kernel).kfree_irq(frames)
 

@@ -303,3 +303,13 @@ def test_mlx4_counts_receive_and_transmit_queues_and_keeps_its_vectors(pc, plug)
     assert sorted(card.function.irqs) == before
     for wanted in ({"combined": 2}, {"rx": 5, "tx": 5}, {"rx": 1}, {"rx": 0, "tx": 0}):
         assert refusal(card.ethtool.set_channels, wanted) == errno.EINVAL
+
+
+def test_tx_frames_irq_is_what_a_poll_of_mlx4_cleans(pc, plug):
+    card = plug(Nic, "eth0", style="mlx4")
+    card.ethtool.set_coalescing({"tx-usecs": 1000, "tx-frames": 0, "tx-frames-irq": 10})
+    card.tx.xdp_xmit(0, [64] * 50, pc.kernel.timeline.now_ns)
+    run_for(pc, 500 * US)
+    assert card.tx.ring(0).in_flight == 50
+    card.tx._cleaners[0].clean(card.queues[0])
+    assert card.tx.ring(0).in_flight == 40
