@@ -98,10 +98,12 @@ class IrqCalls:
         free_irq(desc, self)
 
     def free_irqs(self) -> None:
-        """Free every interrupt that this device has requested, the last one first."""
+        """Free every interrupt that this device has requested, the last one first, and take back
+        its affinity hint."""
         while self._requested:
             desc, dev_id = self._requested.pop()
             if any(action.dev_id is dev_id for action in desc.actions):
+                irq_update_affinity_hint(desc, 0)
                 free_irq(desc, dev_id)
 
     def enable_irq(self, irq: Irq) -> None:

@@ -55,6 +55,15 @@ def vectors(pc):
     ], matrix.global_reserved
 
 
+@pytest.mark.parametrize("style", ["ice", "mlx5", "virtio-net"])
+def test_a_card_takes_back_its_affinity_hints_before_it_frees_the_lines(pc, plug, style):
+    card = plug(Nic, "eth0", style=style, queues=2)
+    card.close()
+    card.open()
+    card.release()
+    assert "WARNING" not in log_of(pc)
+
+
 @EACH_DRIVER
 def test_removed_device_has_no_handler_no_message_and_no_vector(pc, plug, driver, written):
     before = handlers(pc), vectors(pc), len(pc.irqs)
