@@ -30,11 +30,12 @@ from pseudokern.drivers.keys import (
 )
 from pseudokern.drivers.net_device import NetDevice, Received, Transmitted
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
+from pseudokern.drivers.nic_traffic import start_traffic
 from pseudokern.drivers.pci_keys import PCI_KEYS
-from pseudokern.drivers.rx_queue import FRAME_BYTES, RxQueue
+from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.irq.desc import IrqDesc
-from pseudokern.irq.manage import irq_set_affinity_and_hint
+from pseudokern.irq.manage import irq_set_affinity_and_hint, irq_update_affinity_hint
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
@@ -73,6 +74,7 @@ class Nic(NetDevice):
         self.channels: int = options["queues"]
         self.ring_size = self.style.ring
         self.load: NetLoad | None = None
+        self.vectors: list[tuple[Vector, IrqDesc]] = []
         # Every queue that there was since probe(), by number: its counts outlive ndo_stop().
         self.rings: list[RxQueue] = []
 
@@ -133,7 +135,7 @@ class Nic(NetDevice):
         self.ethtool.reset()
         if "tx" in self.__dict__:
             self.tx.reset()
-        self.vectors: list[tuple[Vector, IrqDesc]] = []
+        self.vectors = []
         self._line = self.enable()
         # A driver that follows CPUs uses as many queues as there are CPUs when it is probed.
         cpus = self.kernel.online.bit_count()
@@ -158,7 +160,7 @@ class Nic(NetDevice):
             self._request_irqs()
         if "tx" in self.__dict__:
             self.tx.start()
-        self._start_traffic()
+        start_traffic(self)
 
     def stop(self) -> None:
         self.stop_traffic()
@@ -179,6 +181,19 @@ class Nic(NetDevice):
             queue.set_size(size)
         if was_up:
             self.open()
+
+    @property
+    def netdev_name(self) -> str:
+        """What netdev_printk() calls its interface."""
+        if self.options["style"] == "virtio-net":
+            return f"virtio_net {self.name} {self.name}"
+        return f"{self.label} {self.name}"
+
+    def reset_rings(self) -> None:
+        """Reset the card: what is in its rings is lost, in both directions."""
+        self.tx.stop()
+        self.renew_rings()
+        self.tx.start()
 
     def renew_rings(self) -> None:
         """Have new rings, and lose what is in the old ones; interrupts stay as they are."""
@@ -224,7 +239,7 @@ class Nic(NetDevice):
         """The queue of each flow may be another one now."""
         if self.is_up:
             self.stop_traffic()
-            self._start_traffic()
+            start_traffic(self)
 
     def _alloc_again(self) -> None:
         self.pc.pci.free(self.function)
@@ -310,6 +325,12 @@ class Nic(NetDevice):
             if vector.belongs_to_queue and vector.queue < len(wanted):
                 irq_set_affinity_and_hint(desc, wanted[vector.queue])
 
+    def free_irqs(self) -> None:
+        """A hint is taken back before its interrupt is freed."""
+        for _, desc in self.vectors:
+            irq_update_affinity_hint(desc, 0)
+        super().free_irqs()
+
     def _hint_again(self) -> None:
         """A CPU has gone or come."""
         if self.is_bound and not self.options["affinity"]:
@@ -364,48 +385,6 @@ class Nic(NetDevice):
         from pseudokern.drivers.nic_results import results
 
         return results(self)
-
-    def flow_hashes(self) -> "dict[RxQueue, list[int]]":
-        """What the card says of the flows of its load, by the queue that they go to."""
-        found: dict[RxQueue, list[int]] = {}
-        if self.load is not None and self.queues:
-            for flow in self.load.flows:
-                hashes = found.setdefault(self.queue_of(flow), [])
-                hashes.append(self.ethtool.flow_hash(flow))
-        return found
-
-    def _start_load(self, load: "NetLoad") -> None:
-        """The frames of its flows; a queue's are as long as they are on average."""
-        offered = {queue: [0.0, 0.0] for queue in self.queues}
-        for number, rate_hz in enumerate(self.options["rate"]):
-            queue = self.queues[number % min(self.channels, len(self.queues))]
-            offered[queue][0] += rate_hz
-            offered[queue][1] += rate_hz * FRAME_BYTES
-        load.start()
-        for flow in load.flows:
-            sums = offered[self.queue_of(flow)]
-            sums[0] += load.each_hz
-            sums[1] += load.each_hz * load.frame_bytes
-        if "napi" in self.__dict__ and (self.napi.rps_cpus or self.napi.receiver):
-            self.napi.apply()
-        if "xdp" in self.__dict__:
-            self.xdp.apply()
-        self.pc.fold_counts()
-        for queue, (rate_hz, bytes_hz) in offered.items():
-            frame_bytes = round(bytes_hz / rate_hz) if rate_hz else FRAME_BYTES
-            queue.whole_ring.set_frame_bytes(frame_bytes, queue.packets)
-
-    def _start_traffic(self) -> None:
-        """One stream for all queues that have the same rate."""
-        if self.load is not None:
-            self._start_load(self.load)
-        by_rate: dict[float, list[RxQueue]] = {}
-        used = self.queues[: self.channels]
-        for number, rate_hz in enumerate(self.options["rate"]):
-            queue = used[number % len(used)]
-            by_rate.setdefault(rate_hz, []).append(queue)
-        for rate_hz, targets in by_rate.items():
-            self.traffic(rate_hz, targets)
 
 
 def _nothing_to_do() -> IrqReturn:

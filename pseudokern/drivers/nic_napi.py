@@ -6,6 +6,7 @@ written. Threads are made when they are first asked for, and wait when they are 
 
 from typing import TYPE_CHECKING
 
+from pseudokern.drivers.nic_traffic import flow_hashes
 from pseudokern.irq.flags import IrqReturn
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.kernel.cpumask import CpuMask
@@ -92,7 +93,7 @@ class NicNapi:
         has_deferral = self.gro_flush_timeout_ns or self.defer_hard_irqs
         if is_tuned or is_read or has_deferral or self.rps_cpus:
             net_rx = tuned(nic.pc)
-            hashes = nic.flow_hashes() if self.rps_cpus or is_read else {}
+            hashes = flow_hashes(nic) if self.rps_cpus or is_read else {}
             for number, queue in enumerate(nic.rings):
                 net_rx.defer(queue, self.gro_flush_timeout_ns, self.defer_hard_irqs)
                 mask = self.rps_cpus.get(number, 0)

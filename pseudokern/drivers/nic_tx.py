@@ -17,11 +17,13 @@ from pseudokern.drivers.moderation import Waiting
 from pseudokern.drivers.net_device import Transmitted
 from pseudokern.drivers.tx_cleaner import Cleaner
 from pseudokern.drivers.tx_ring import TxRing, Wire
+from pseudokern.drivers.tx_timeout import TxTimeout
 from pseudokern.irq.desc import IrqDesc
 from pseudokern.irq.flags import IrqReturn
 from pseudokern.kernel.cpumask import CpuId
 from pseudokern.kernel.dql import Dql
 from pseudokern.kernel.net_tx import TxQueue, net_tx_of
+from pseudokern.kernel.netdev_watchdog import NetdevWatchdog
 from pseudokern.kernel.qdisc import TX_QUEUE_LEN, Packet
 from pseudokern.kernel.xps import Xps
 from pseudokern.x86.msi_chip import message_of
@@ -36,6 +38,7 @@ class NicTx:
     rings, queues  by number, every one that there was since probe(): the counts stay
     xps            which CPUs send by which queue
     queue_len      packets that a qdisc keeps: txqueuelen
+    timeout        what the driver does with queues that hang
     xdp_offered    frames that came without the stack; xdp_drops: those that found no room
     """
 
@@ -45,6 +48,8 @@ class NicTx:
         self.queue_len = TX_QUEUE_LEN
         self._nic = nic
         self._cleaners: dict[int, Cleaner] = {}
+        self._watchdog = NetdevWatchdog(nic.kernel, nic.pc.timers, self, nic.style.watchdog_s)
+        self.name = nic.name
         self.reset()
         if nic.is_up:
             self.start()
@@ -56,6 +61,7 @@ class NicTx:
         self.xdp_offered = self.xdp_drops = 0
         self._connected: set[int] = set()
         self._xps_channels = 0
+        self.timeout = TxTimeout(self._nic)
 
     @property
     def count(self) -> int:
@@ -89,6 +95,32 @@ class NicTx:
             ring.purge(now_ns)
         for cleaner in self._cleaners.values():
             cleaner.stop()
+        self._watchdog.down()
+
+    @property
+    def netdev_name(self) -> str:
+        return self._nic.netdev_name
+
+    @property
+    def tx_queues(self) -> list[TxQueue]:
+        """What the watchdog looks at."""
+        return self.queues[: self.count] if self._nic.is_up else []
+
+    def tx_timeout(self, queue: TxQueue, stuck_ms: int) -> None:
+        self.timeout.timed_out(queue, stuck_ms)
+
+    def go_on(self, number: int) -> None:
+        """A ring that hung works again."""
+        self.ring(number).go_on(self._nic.kernel.timeline.now_ns)
+        if number in self._connected:
+            self._cleaners[number].interrupt.look()
+
+    def poll(self, number: int) -> None:
+        """Have a ring cleaned as if its interrupt had come, from process context."""
+        kernel, cleaner = self._nic.kernel, self._cleaners[number]
+        napi = self._nic.queues[number] if self.cleaned_by == "shared" else cleaner.napi
+        napi.schedule(kernel.this)
+        kernel.softirqs.raise_from_process(kernel.this, 0)
 
     def set_xps(self) -> None:
         """As the driver does: when it has other queues, or, if it follows CPUs, other CPUs."""
@@ -174,6 +206,7 @@ class NicTx:
     def _connect(self, number: int) -> None:
         """The ring's first frame, or the interface is up again: have it cleaned from now on."""
         nic, cleaned_by = self._nic, self.cleaned_by
+        self._watchdog.up()
         cleaner = self._cleaners.get(number)
         if cleaner is None:
             cleaner = self._cleaners[number] = Cleaner(nic.kernel, nic.style)

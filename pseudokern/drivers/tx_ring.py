@@ -100,6 +100,25 @@ class TxRing:
         done_ns = self._frames[place][0]
         return done_ns if self.hung_ns is None or done_ns <= self.hung_ns else FOREVER_NS
 
+    def left(self, now_ns: int) -> int:
+        """Frames that have left, and were not cleaned yet."""
+        return sum(self.done_ns(place) <= now_ns for place in range(len(self._frames)))
+
+    def hang(self, now_ns: int) -> None:
+        """The card sends nothing more of it, until the ring is taken down."""
+        if self.hung_ns is None:
+            self.hung_ns = now_ns
+
+    def go_on(self, now_ns: int) -> None:
+        """It works again, and sends what is in it."""
+        if self.hung_ns is None:
+            return
+        frames, hung_ns, self.hung_ns = list(self._frames), self.hung_ns, None
+        self._frames.clear()
+        for done_ns, size in frames:
+            is_done = done_ns <= hung_ns
+            self._frames.append((done_ns if is_done else self._wire.send(now_ns, size), size))
+
     def clean(self, now_ns: int, most: int) -> tuple[int, int]:
         """Take out what has left, at most so many; how many there were, and their bytes."""
         frames = size = 0

@@ -549,6 +549,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         _later("provoke", "show_fail_atomic"),
         _later("provoke", "store_fail_atomic"),
     ),
+    Entry(
+        f"{_DEBUG}/faults/tx_hang",
+        0o600,
+        _later("tx_hang", "show_tx_hang"),
+        _later("tx_hang", "store_tx_hang"),
+    ),
     Entry(f"{_DEBUG}/idt", 0o400, _later("provoke", "show_idt")),
     Entry(f"{_DEBUG}/faults/nmi", 0o200, None, _later("provoke", "store_nmi")),
     *(

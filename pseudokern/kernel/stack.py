@@ -46,6 +46,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "sysvec_apic_timer_interrupt",
         "asm_sysvec_apic_timer_interrupt",
     ),
+    "NetdevWatchdog.dev_watchdog": ("dev_watchdog",),
     "Nmis._run": ("default_do_nmi",),
     "Nmis.enter": ("exc_nmi", NMI_ENTRY),
     "Smp._called": (
