@@ -26,8 +26,8 @@ def parse_line(text: str) -> ApplicationLine:
     """EINVAL: it is no line of key=value words."""
     first, _, rest = text.strip().partition(" ")
     if first in (ON, OFF):
-        return ApplicationLine(split_words(rest, "application"), is_on=first == ON)
-    return ApplicationLine(split_words(text, "application"), is_on=True)
+        return ApplicationLine(split_words(rest, "line"), is_on=first == ON)
+    return ApplicationLine(split_words(text, "line"), is_on=True)
 
 
 def words_of(values: Mapping[str, object]) -> dict[str, str]:

@@ -18,7 +18,7 @@ _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 def parse_load(text: str, keys: Mapping[str, Key], limits: Limits) -> dict[str, Any]:
     """Read key=value words; EINVAL: one that is unknown, or has a value that cannot be."""
-    return read_words(split_words(text, "load"), keys, limits, "load")
+    return read_words(split_words(text, "load"), keys, limits, "load: ")
 
 
 def split_words(text: str, what: str) -> dict[str, str]:
@@ -38,23 +38,26 @@ def split_words(text: str, what: str) -> dict[str, str]:
 def read_words(
     written: Mapping[str, str], keys: Mapping[str, Key], limits: Limits, what: str
 ) -> dict[str, Any]:
-    """What the words stand for. EINVAL: one that is unknown or missing, or cannot be."""
+    """What the words stand for. EINVAL: one that is unknown or missing, or cannot be.
+
+    what  begins the reason
+    """
     for name in written:
         if name not in keys:
             hint = did_you_mean(name, keys) or f"the keys are {', '.join(keys)}"
-            raise OSError(errno.EINVAL, f"{what}: unknown key {name!r}; {hint}")
+            raise OSError(errno.EINVAL, f"{what}unknown key {name!r}; {hint}")
     options: dict[str, Any] = {}
     for name, key in keys.items():
         if name in written:
             options[name] = key.parse(_typed(written[name], key), limits, options)
         elif key.required:
-            raise OSError(errno.EINVAL, f"{what}: {name} is missing; {key.doc}".rstrip("; "))
+            raise OSError(errno.EINVAL, f"{what}{name} is missing; {key.doc}".rstrip("; "))
         else:
             options[name] = key.parse_default(limits, options)
         value = options[name]
         if isinstance(value, Problems):
             told = "; ".join(filter(None, value[0]))
-            raise OSError(errno.EINVAL, f"{what}: {name} {told}")
+            raise OSError(errno.EINVAL, f"{what}{name} {told}")
     return options
 
 

@@ -21,4 +21,4 @@ def store_steal(machine: Machine, data: bytes) -> None:
         return
     description = machine.description
     limits = Limits(machine.kernel.nr_cpu_ids, description.nodes, description.gsis)
-    machine.steal.set(read_words(split_words(text, "steal"), STEAL_KEYS, limits, "steal"))
+    machine.steal.set(read_words(split_words(text, "steal"), STEAL_KEYS, limits, "steal: "))

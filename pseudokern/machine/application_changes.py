@@ -80,7 +80,7 @@ def make(machine: "Machine", text: str, limits: Limits) -> None:
 
 def _read(words: Mapping[str, str], limits: Limits) -> dict[str, Any]:
     keys = keys_of(words.get("kind"))
-    options = read_words(words, keys, limits, "application")
+    options = read_words(words, keys, limits, "")
     if problem := policy_problem(options):
         raise OSError(errno.EINVAL, f"priority {problem.what}; {problem.hint}")
     return options
