@@ -128,6 +128,8 @@ class NicCoalescing:
             self._in_use.pop(number, None)
             source.connect(queue)
             self._moderate_tx(number)
+            if queue.unpolled and not queue.scheduled:
+                queue.trigger(self._nic.kernel.timeline.now_ns)  # it has waited for long enough
             return
         if moderation is None:
             kind: type[Moderation] = Moderation
@@ -141,6 +143,8 @@ class NicCoalescing:
         moderation.connect(source)
         self._in_use[number] = moderation
         self._moderate_tx(number)
+        if queue.unpolled and not queue.scheduled:
+            moderation.interrupt(self._nic.kernel.timeline.now_ns)
 
     def moderation_of(self, number: int) -> Moderation | None:
         """What stands between a receive queue and its message now."""

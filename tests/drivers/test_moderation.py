@@ -177,3 +177,17 @@ def test_dim_parks_at_the_edge():
         dim.decide(Rates(size, 10, 10))
     assert (dim.index, dim.state) == (4, "on top")
     assert dim.moderation == (256, 256)
+
+
+@pytest.mark.parametrize("usecs", [0, 20, 200])
+def test_a_frame_that_waits_interrupts_when_the_wait_is_changed(pc, mlx5, usecs):
+    mlx5.ethtool.set_coalescing({"rx-usecs": 50, "rx-frames": 64})
+    frame(pc, mlx5)
+    run_for(pc, 10 * US)
+    assert rows(pc) == 0
+    mlx5.ethtool.set_coalescing({"rx-usecs": usecs})
+    run_for(pc, US)
+    assert rows(pc) == 1
+    pc.fold_counts()
+    run_for(pc, 10 * US)
+    assert mlx5.received().packets == 1

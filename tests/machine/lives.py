@@ -1,5 +1,7 @@
 """A random life for a machine with loads and programs: what is done to it, step by step."""
 
+from contextlib import suppress
+
 from hypothesis import strategies as st
 
 from pseudokern.irq.manage import irq_set_affinity
@@ -161,7 +163,10 @@ class Life:
         self.nic.napi.apply()
 
     def _do_usecs(self, usecs: int) -> None:
-        self.nic.ethtool.set_coalescing({"rx-usecs": usecs})
+        ethtool, wanted = self.nic.ethtool, {"adaptive-rx": 0, "rx-usecs": usecs}
+        with suppress(OSError):  # some drivers have rules for how long that may be
+            known = ethtool.coalescing()
+            ethtool.set_coalescing({name: wanted[name] for name in wanted if name in known})
 
     def _do_web(self, line: str) -> None:
         if "web" in self.machine.applications:
