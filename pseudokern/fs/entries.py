@@ -601,6 +601,12 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         _later("nvme_features", "show_features"),
         _later("nvme_features", "store_features"),
     ),
+    *(
+        Entry(
+            f"{_DEBUG}/nvme/{{controller}}/{name}", 0o400, _later("nvme_identify", f"show_{name}")
+        )
+        for name in ("identify", "identify_controller")
+    ),
     Entry(
         f"{_DEBUG}/applications/{{application}}",
         0o600,

@@ -1,4 +1,6 @@
-"""`pseudokern nvme`, and `nvme` inside, show and set features as nvme-cli 2.3 does."""
+"""`pseudokern nvme`, and `nvme` inside, for what no recording shows: see test_recordings."""
+
+import json
 
 import pytest
 
@@ -31,63 +33,57 @@ def test_coalescing_is_set_and_shown(nvme):
         "\tAggregation Time     (TIME): 100 usec\n"
         "\tAggregation Threshold (THR): 8\n"
     )
-    assert nvme("get-feature", "-s", "8", "/dev/nvme0").stdout == (
+    assert nvme("get-feature", "-s", "8", "-f", "8", "/dev/nvme0").stdout == (
         "get-feature:0x08 (Interrupt Coalescing), Changed value:0x00000107\n"
     )
     nvme("set-feature", "/dev/nvme0", "-f", "8", "--value=0")
-    assert nvme("get-feature", "/dev/nvme0", "-f8").stdout == (
-        "get-feature:0x08 (Interrupt Coalescing), Current value:00000000\n"
+    assert nvme("get-feature", "-s", "8", "-f", "8", "/dev/nvme0").stdout == ""
+
+
+def test_vector_is_excepted_and_chosen_by_cdw11(nvme):
+    nvme("set-feature", "/dev/nvme0", "-f", "9", "-v", "0x10002")
+    assert nvme("get-feature", "/dev/nvme0", "-f", "9", "-c", "2", "-H").stdout == (
+        "get-feature:0x09 (Interrupt Vector Configuration), Current value:0x00010002\n"
+        "\tCoalescing Disable (CD): True\n\tInterrupt Vector   (IV): 2\n"
     )
+    nvme("set-feature", "/dev/nvme0", "-f", "9", "-v", "2")
+    said = nvme("set-feature", "/dev/nvme0", "-f", "9", "-v", "99")
+    assert (said.returncode, said.stderr) == (1, INVALID)
 
 
-def test_vector_is_chosen_by_cdw11(nvme):
-    assert nvme("get-feature", "/dev/nvme0", "-f", "9", "-H").stdout == (
-        "get-feature:0x09 (Interrupt Vector Configuration), Current value:0x00010000\n"
-        "\tCoalescing Disable (CD): True\n\tInterrupt Vector   (IV): 0\n"
-    )
-    assert nvme("get-feature", "/dev/nvme0", "-f", "9", "-c", "2").stdout == (
-        "get-feature:0x09 (Interrupt Vector Configuration), Current value:0x00000002\n"
-    )
-
-
-def test_without_a_number_all_features_are_shown(nvme):
-    lines = nvme("get-feature", "/dev/nvme0").stdout.splitlines()
-    assert [line[12:16] for line in lines] == [
-        "0x01", "0x02", "0x04", "0x05", "0x06", "0x07", "0x08", "0x09", "0x0a", "0x0b",
+def test_drives_are_listed_with_what_they_are(nvme):
+    head, ruler, drive = nvme("list").stdout.splitlines()
+    assert head.split() == [
+        "Node", "Generic", "SN", "Model", "Namespace", "Usage", "Format", "FW", "Rev",
     ]  # fmt: skip
-    assert lines[5] == "get-feature:0x07 (Number of Queues), Current value:0x00030003"
+    assert len(ruler) == len(drive)
+    assert drive.startswith("/dev/nvme0n1          /dev/ng0n1            PK0000")
+    assert "512.11  GB / 512.11  GB" in drive
+    (found,) = json.loads(nvme("list", "-o", "json").stdout)["Devices"]
+    assert (found["DevicePath"], found["SectorSize"]) == ("/dev/nvme0n1", 512)
 
 
-def test_supported_capabilities_are_told(nvme):
-    assert nvme("get-feature", "/dev/nvme0", "-f", "8", "-s", "3").stdout == (
-        "get-feature:0x08 (Interrupt Coalescing), Supported capabilities value:0x00000004\n"
-        "  Feature is changeable\n"
-    )
+def test_controller_says_who_it_is_in_words_in_json_and_in_bytes(nvme):
+    lines = nvme("id-ctrl", "/dev/nvme0").stdout.splitlines()
+    assert lines[:2] == ["NVME Identify Controller:", "vid       : 0x144d"]
+    found = json.loads(nvme("id-ctrl", "/dev/nvme0", "-o", "json").stdout)
+    assert (found["vid"], found["nn"], found["cqes"]) == (0x144D, 1, 0x44)
+    assert len(lines) == len(found) + 3  # the head, and a power state of three lines for psds
+    assert nvme("id-ctrl", "/dev/nvme0", "-o", "xml").stderr == "Invalid output format\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("get-feature", "/dev/nvme0", "-f", "0xc0"), INVALID),
-        (("get-feature", "/dev/nvme0", "-f", "9", "-c", "99"), INVALID),
-        (("set-feature", "/dev/nvme0", "-f", "9", "-v", "99"), INVALID),
-        (("set-feature", "/dev/nvme0", "-f", "7", "-v", "1"),
-         "NVMe status: Command Sequence Error: The command was aborted due to a protocol violation "
-         "in a multi-command sequence(0x400c)\n"),
-        (("set-feature", "/dev/nvme0", "-f", "8", "-v", "1", "-s"),
-         "NVMe status: Feature Identifier Not Saveable: The Feature Identifier specified does not "
-         "support a saveable value(0x410d)\n"),
-        (("set-feature", "/dev/nvme0", "-v", "1"), "feature-id required param\n"),
-        (("get-feature", "/dev/nvme0", "-f", "300"),
-         "Expected byte argument for 'feature-id' but got '300'!\n"),
-        (("get-feature", "/dev/nvme0", "-s", "9"), "invalid 'select' param:9\n"),
-        (("get-feature", "/dev/nvme7", "-f", "8"), "/dev/nvme7: No such file or directory\n"),
-        (("get-feature", "-f", "8"), "get-feature: Invalid argument\n"),
-    ],
-)  # fmt: skip
-def test_errors_are_those_of_nvme(nvme, arguments, error):
-    said = nvme(*arguments)
-    assert (said.returncode, said.stdout, said.stderr) == (1, "", error)
+def test_controller_answers_with_4096_bytes(laptop):
+    raw = laptop / "sys/kernel/debug/pseudokern/nvme/nvme0/identify_controller"
+    data = raw.read_bytes()
+    assert len(data) == 4096
+    assert data[:2] == b"\x4d\x14"
+    assert data[24:64].rstrip() == b"Pseudokern NVMe drive"
+
+
+def test_sub_command_that_there_is_not_is_named(nvme):
+    said = nvme("sanitize", "/dev/nvme0")
+    assert said.returncode == 1
+    assert said.stdout.splitlines()[0] == "ERROR: Invalid sub-command 'sanitize'"
 
 
 @pytest.mark.root

@@ -1,7 +1,8 @@
 """What ethtool 6.1 and nvme 2.3 of Debian 12 printed under its Linux 6.12, in QEMU.
 
 `$ ` a command, `| ` what it wrote to its output, `! ` to its errors, `= ` its exit status.
-Commands follow one another on one machine, cards.toml, that has just been booted.
+Commands follow one another on one machine, cards.toml, that has just been booted. The usage that
+nvme adds to some errors was left out.
 """
 
 from pathlib import Path
