@@ -6,6 +6,7 @@ settings that there are, with those changed that were wanted.
 
 import errno
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from pseudokern.drivers.dim import DEFAULT_LINE, RX_EQE, RX_ICE, Dim
 from pseudokern.drivers.moderation import NS_PER_US, Waiting
@@ -82,12 +83,13 @@ def adaptive(style: str, ops: Ops, wait: Waiting) -> tuple[Waiting, Dim]:
     return wait._replace(us=us, frames=frames), dim
 
 
-def batch(style: str, settings: Settings) -> tuple[int, int]:
-    """ns and frames that a receive queue waits for while its interrupt is served; 1 frame: not."""
+def batch(style: str, settings: Settings, side: Literal["rx", "tx"]) -> tuple[int, int]:
+    """ns and frames that completions wait for while their interrupt is served; 1 frame: not."""
     if style != "bnxt":
         return 0, 1
-    frames = min(settings["rx-frames-irq"], BNXT_MOST_DURING_INT // BNXT_BUFFERS["rx"])
-    return max(_bnxt_ticks(settings["rx-usecs-irq"]), 1) * BNXT_TICK_NS, max(frames, 1)
+    frames = min(settings[f"{side}-frames-irq"], BNXT_MOST_DURING_INT // BNXT_BUFFERS[side])
+    ticks = max(_bnxt_ticks(settings[f"{side}-usecs-irq"]), 1)
+    return ticks * BNXT_TICK_NS, max(frames, 1)
 
 
 def tx_budget(style: str, settings: Settings, usual: int) -> int:

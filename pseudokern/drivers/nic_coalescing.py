@@ -190,7 +190,7 @@ class NicCoalescing:
         """Have frames reach memory in batches while the queue is polled, if that is set. True: the
         times of its frames were not known before."""
         feed = self._nic.queues[number].feed
-        wait_ns, frames = rules.batch(self._style, self.coalesce)
+        wait_ns, frames = rules.batch(self._style, self.coalesce, "rx")
         if frames == 1:
             if feed is not None:
                 feed.batches = None

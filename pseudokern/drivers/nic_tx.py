@@ -11,7 +11,7 @@ as if it could not.
 
 from typing import TYPE_CHECKING, Literal
 
-from pseudokern.drivers.coalescing_rules import tx_budget
+from pseudokern.drivers.coalescing_rules import batch, tx_budget
 from pseudokern.drivers.dim import DEFAULT_LINE, TX_EQE, TX_ICE, Dim
 from pseudokern.drivers.moderation import Waiting
 from pseudokern.drivers.net_device import Transmitted
@@ -259,7 +259,9 @@ class NicTx:
         nic, cleaner = self._nic, self._cleaners[number]
         ethtool, interrupt = nic.ethtool, cleaner.interrupt
         coalesce, is_gap = ethtool.coalesce, ethtool.ops.is_gap
-        cleaner.budget = tx_budget(nic.options["style"], coalesce, nic.style.tx_budget)
+        style: str = nic.options["style"]
+        cleaner.budget = tx_budget(style, coalesce, nic.style.tx_budget)
+        cleaner.batch(*batch(style, coalesce, "tx"))
         moderation = ethtool.moderation_of(number)
         interrupt.receive = moderation if self.cleaned_by == "shared" else None
         interrupt.pace = moderation if ethtool.reads_words else None

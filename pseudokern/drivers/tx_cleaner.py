@@ -10,6 +10,7 @@ from pseudokern.drivers.nic_styles import Style
 from pseudokern.drivers.tx_interrupt import TxInterrupt
 from pseudokern.drivers.tx_ring import TxRing
 from pseudokern.hw.message import Message
+from pseudokern.kernel.batches import Batches
 from pseudokern.kernel.delay import busy_wait_ns
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.napi import Napi
@@ -36,6 +37,7 @@ class Cleaner:
         self.budget = style.tx_budget
         self._wake_room = style.wake_room
         self._has_index = style.tx == "napi"
+        self._batches: Batches | None = None  # while the interrupt is served
 
     def share(self, queue: "RxQueue") -> None:
         """The receive queue's polls and its vector are the ring's, too."""
@@ -53,9 +55,23 @@ class Cleaner:
         """The interface goes down."""
         self.interrupt.stop()
 
+    def batch(self, wait_ns: int, frames: int) -> None:
+        """Have a poll find what has left so many at a time, or so long after the first of them."""
+        now_ns = self._kernel.timeline.now_ns
+        self._batches = Batches(wait_ns, frames, now_ns) if frames > 1 else None
+
     @property
     def has_work(self) -> bool:
-        return self.ring.done_ns() <= self._kernel.timeline.now_ns
+        return self.ring.done_ns() <= self._written_ns()
+
+    def _written_ns(self) -> int:
+        """Until when what has left is written to memory."""
+        now_ns, batches = self._kernel.timeline.now_ns, self._batches
+        if batches is not None:
+            batches.until_ns = max(batches.until_ns, self.interrupt.last_ns)
+            batches.written(self.ring.times_done(now_ns), 0, now_ns)
+            return batches.until_ns
+        return now_ns
 
     def clean(self, napi: Napi) -> None:
         """Part of a poll: what it took, and whether there is more, is noted in napi."""
@@ -77,7 +93,7 @@ class Cleaner:
             net_tx_of(self._kernel).kfree_irq(frames)
 
     def _clean(self, most: int) -> int:
-        frames, size = self.ring.clean(self._kernel.timeline.now_ns, most)
+        frames, size = self.ring.clean(self._written_ns(), most)
         net_tx, queue = net_tx_of(self._kernel), self.queue
         net_tx.completed(queue, frames, size)
         if queue.drv_xoff and self.ring.free >= self._wake_room:

@@ -57,6 +57,11 @@ class TxInterrupt:
         self._most = frames
         self._set()
 
+    @property
+    def last_ns(self) -> int:
+        """When the vector's last interrupt was, as far as it is known here."""
+        return self._last_ns if self.receive is None else max(self._last_ns, self.receive.last_ns)
+
     def stop(self) -> None:
         """The interface goes down."""
         self._alarm.cancel()
@@ -98,14 +103,11 @@ class TxInterrupt:
 
     def _open_ns(self) -> int:
         """Cards that keep a distance from one interrupt of the vector to the next."""
-        last_ns = self._last_ns
         waiting = self.waiting if self.pace is None else self.pace.waiting
         gap_us = max(waiting.us if waiting.is_gap else 0, waiting.floor_us)
         if not gap_us:
             return 0
-        if self.receive is not None:
-            last_ns = max(last_ns, self.receive.last_ns)
-        return last_ns + gap_us * NS_PER_US
+        return self.last_ns + gap_us * NS_PER_US
 
     def _time_is_up(self) -> None:
         now_ns = self._timeline.now_ns

@@ -119,6 +119,15 @@ class TxRing:
             is_done = done_ns <= hung_ns
             self._frames.append((done_ns if is_done else self._wire.send(now_ns, size), size))
 
+    def times_done(self, now_ns: int) -> list[int]:
+        """When the frames have left that have, oldest first."""
+        found = []
+        for place in range(len(self._frames)):
+            if (done_ns := self.done_ns(place)) > now_ns:
+                break
+            found.append(done_ns)
+        return found
+
     def clean(self, now_ns: int, most: int) -> tuple[int, int]:
         """Take out what has left, at most so many; how many there were, and their bytes."""
         frames = size = 0

@@ -313,3 +313,31 @@ def test_tx_frames_irq_is_what_a_poll_of_mlx4_cleans(pc, plug):
     assert card.tx.ring(0).in_flight == 50
     card.tx._cleaners[0].clean(card.queues[0])
     assert card.tx.ring(0).in_flight == 40
+
+
+def test_poll_of_bnxt_finds_what_has_left_after_tx_usecs_irq_or_by_frames_irq(pc, plug):
+    card = plug(Nic, "eth0", style="bnxt")
+    card.ethtool.set_coalescing(
+        {"tx-usecs": 500, "tx-frames": 0, "tx-usecs-irq": 20, "tx-frames-irq": 3}
+    )
+    ring, queue = card.tx.ring(0), card.queues[0]
+    card.tx.xdp_xmit(0, [64], pc.kernel.timeline.now_ns)
+    run_for(pc, 10 * US)
+    queue.poll(64)
+    assert ring.in_flight == 1
+    card.tx.xdp_xmit(0, [64] * 2, pc.kernel.timeline.now_ns)
+    run_for(pc, 5 * US)
+    queue.poll(64)
+    assert ring.in_flight == 0  # the third
+    card.tx.xdp_xmit(0, [64], pc.kernel.timeline.now_ns)
+    run_for(pc, 10 * US)
+    queue.poll(64)
+    assert ring.in_flight == 1
+    run_for(pc, 15 * US)
+    queue.poll(64)
+    assert ring.in_flight == 0  # 20 us after it had left
+    card.tx.xdp_xmit(0, [64], pc.kernel.timeline.now_ns)
+    before = interrupts(pc, card)
+    run_for(pc, 510 * US)
+    assert interrupts(pc, card) == before + 1
+    assert ring.in_flight == 0
