@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from pseudokern.drivers.device import PciDevice
 from pseudokern.drivers.net_device import IFF_UP, NetDevice
+from pseudokern.fs.kstrtox import kstrtoul
 from pseudokern.fs.sys_pci import root_of
 from pseudokern.hw.pci import PciFunction
 from pseudokern.machine.machine import Machine
@@ -180,12 +181,7 @@ def store_flags(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, device: NetDevice
 ) -> None:
     """Set the interface up or down; the other flags stay. EINVAL: that is no number."""
-    text = data.decode("latin-1").strip()
-    try:
-        flags = int(text, 0)
-    except ValueError:
-        raise OSError(errno.EINVAL, f"flags {text!r}: write a number, like 0x1003") from None
-    if flags & IFF_UP:
+    if kstrtoul(data, f"{device.name}/flags") & IFF_UP:
         device.open()
     else:
         device.close()

@@ -7,8 +7,8 @@ import errno
 
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
+from pseudokern.fs.kstrtox import kstrtoul
 from pseudokern.fs.sys_drivers import find_interface, interface_names
-from pseudokern.fs.sysctl_kernel import parse_int
 from pseudokern.hw.pci import PciFunction
 from pseudokern.kernel.cpumask import cpumask_format, cpumask_parse, cpus_of
 from pseudokern.kernel.napi_tuned import TunedNetRx
@@ -16,7 +16,7 @@ from pseudokern.kernel.percpu import UINT_RANGE
 from pseudokern.machine.machine import Machine
 
 ARPHRD_ETHER = 1
-ULONG_MAX = 2**64 - 1
+INT_MAX = 2**31 - 1
 MIN_MTU, MAX_MTU = 68, 9216
 
 STATISTICS = (
@@ -122,7 +122,10 @@ def store_mtu(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, device: NetDevice
 ) -> None:
     """EINVAL: that is no number, or one that the interface cannot have, or not with XDP."""
-    device.change_mtu(parse_int(data, f"{device.name}/mtu", MIN_MTU, MAX_MTU))
+    mtu = kstrtoul(data, f"{device.name}/mtu")
+    if not MIN_MTU <= mtu <= MAX_MTU:
+        raise OSError(errno.EINVAL, f"{device.name}/mtu: {mtu} is not from {MIN_MTU} to {MAX_MTU}")
+    device.change_mtu(mtu)
 
 
 def show_type(*_found: object) -> bytes:
@@ -143,7 +146,7 @@ def store_gro_flush_timeout(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
 ) -> None:
     """Nanoseconds. EINVAL: that is no number."""
-    nic.napi.gro_flush_timeout_ns = parse_int(data, f"{nic.name}/gro_flush_timeout", 0, ULONG_MAX)
+    nic.napi.gro_flush_timeout_ns = kstrtoul(data, f"{nic.name}/gro_flush_timeout")
     nic.napi.apply()
 
 
@@ -157,9 +160,9 @@ def store_napi_defer_hard_irqs(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
 ) -> None:
     """EINVAL: that is no number. ERANGE: it is more than an int holds."""
-    polls = parse_int(data, f"{nic.name}/napi_defer_hard_irqs", 0, UINT_RANGE - 1)
-    if polls >= UINT_RANGE // 2:
-        raise OSError(errno.ERANGE, f"{nic.name}/napi_defer_hard_irqs: {polls}")
+    polls = kstrtoul(data, f"{nic.name}/napi_defer_hard_irqs")
+    if polls > INT_MAX:
+        raise OSError(errno.ERANGE, f"{nic.name}/napi_defer_hard_irqs: more than {INT_MAX}")
     nic.napi.defer_hard_irqs = polls
     nic.napi.apply()
 
@@ -171,8 +174,11 @@ def show_threaded(_machine: Machine, _root: str, _function: PciFunction, nic: Ni
 def store_threaded(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
 ) -> None:
-    """1: have threads napi/NAME-ID poll its queues. EINVAL: neither 0 nor 1."""
-    nic.napi.threaded = bool(parse_int(data, f"{nic.name}/threaded", 0, 1))
+    """1: have threads napi/NAME-ID poll its queues. EINVAL: no number; EOPNOTSUPP: another one."""
+    threaded = kstrtoul(data, f"{nic.name}/threaded")
+    if threaded not in (0, 1):
+        raise OSError(errno.EOPNOTSUPP, f"{nic.name}/threaded: {threaded} is neither 0 nor 1")
+    nic.napi.threaded = bool(threaded)
     nic.napi.apply()
 
 

@@ -8,12 +8,11 @@ import errno
 
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
-from pseudokern.fs.sysctl_kernel import parse_int
+from pseudokern.fs.kstrtox import UINT_RANGE, kstrtouint, kstrtoul
 from pseudokern.hw.pci import PciFunction
 from pseudokern.kernel.cpumask import cpumask_format, cpumask_parse
 from pseudokern.kernel.dql import MAX_LIMIT
 from pseudokern.kernel.net_tx import TxQueue
-from pseudokern.kernel.percpu import UINT_RANGE
 from pseudokern.machine.machine import Machine
 
 MS_PER_S = 1000
@@ -63,7 +62,7 @@ def store_tx_maxrate(
     """
     if not nic.style.has_max_rate:
         raise OSError(errno.EOPNOTSUPP, f"{nic.name}: {nic.driver_name} has no tx_maxrate")
-    nic.tx.ring(number).max_mbps = _uint(data, f"tx-{number}/tx_maxrate")
+    nic.tx.ring(number).max_mbps = kstrtouint(data, f"tx-{number}/tx_maxrate")
 
 
 def show_xps_cpus(
@@ -109,7 +108,7 @@ def store_hold_time(
     machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic, number: int
 ) -> None:
     """EINVAL: that is no number."""
-    time_ms = _uint(data, f"tx-{number}/hold_time")
+    time_ms = kstrtouint(data, f"tx-{number}/hold_time")
     nic.tx.queue(number).dql.hold_jiffies = -(-time_ms * machine.kernel.hz // MS_PER_S)
 
 
@@ -164,7 +163,7 @@ def store_tx_queue_len(
     _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic
 ) -> None:
     """Packets that a qdisc keeps. EINVAL: that is no number; ERANGE: more than an int holds."""
-    length = parse_int(data, f"{nic.name}/tx_queue_len", 0)
+    length = kstrtoul(data, f"{nic.name}/tx_queue_len")
     if length >= UINT_RANGE:
         raise OSError(errno.ERANGE, f"{nic.name}/tx_queue_len: {length}")
     nic.tx.set_queue_len(length)
@@ -209,17 +208,7 @@ def _limit(data: bytes, name: str) -> int:
     """bql_set()."""
     if data.removesuffix(b"\n") == b"max":
         return MAX_LIMIT
-    limit = _uint(data, name)
+    limit = kstrtouint(data, name)
     if limit > MAX_LIMIT:
         raise OSError(errno.EINVAL, f"{name}: {limit} is more than {MAX_LIMIT}")
     return limit
-
-
-def _uint(data: bytes, name: str) -> int:
-    """kstrtouint()."""
-    text = data.removesuffix(b"\n").removeprefix(b"+")
-    if not text.isdigit():
-        raise OSError(errno.EINVAL, f"{name}: {data!r} is no number")
-    if int(text) >= UINT_RANGE:
-        raise OSError(errno.ERANGE, f"{name}: {data!r}")
-    return int(text)

@@ -5,20 +5,23 @@ Follows kernel/sysctl.c: proc_dointvec(), proc_dointvec_minmax().
 
 import errno
 
+from pseudokern.fs.kstrtox import strtoul
 from pseudokern.machine.machine import Machine
 
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 NS_PER_S = 1_000_000_000
 
 
-def parse_int(data: bytes, name: str, least: int | None = None, most: int | None = None) -> int:
+def parse_int(data: bytes, name: str, least: int = INT_MIN, most: int = INT_MAX) -> int:
     """The number that was written. EINVAL: none, or one out of the range of this file."""
-    words = data.split()
-    try:
-        number = int(words[0], 0)
-    except (IndexError, ValueError):
-        raise OSError(errno.EINVAL, f"kernel/{name}: {data!r} is no number") from None
-    if (least is not None and number < least) or (most is not None and number > most):
-        raise OSError(errno.EINVAL, f"kernel/{name}: {number} is not from {least} to {most}")
+    word = (data.split() or [b""])[0]
+    number = strtoul(word.removeprefix(b"-"))
+    if number is None:
+        raise OSError(errno.EINVAL, f"{name}: {data!r} is no number")
+    if word.startswith(b"-"):
+        number = -number
+    if not least <= number <= most:
+        raise OSError(errno.EINVAL, f"{name}: {number} is not from {least} to {most}")
     return number
 
 

@@ -1,5 +1,7 @@
 """Interfaces say what they received; /proc/net sums it up."""
 
+import errno
+
 import pytest
 
 
@@ -64,8 +66,9 @@ def test_napi_is_tuned_by_files_of_the_interface(laptop):
         assert number(laptop, name) == int(text)
     with pytest.raises(OSError, match="napi_defer_hard_irqs"):
         laptop.write(f"{eth0(laptop)}/napi_defer_hard_irqs", "2147483648\n")
-    with pytest.raises(OSError, match="threaded"):
+    with pytest.raises(OSError, match="threaded") as refused:
         laptop.write(f"{eth0(laptop)}/threaded", "2\n")
+    assert refused.value.errno == errno.EOPNOTSUPP
     laptop.write(f"{eth0(laptop)}/threaded", "1\n")
     assert number(laptop, "threaded") == 1
     before = number(laptop, "statistics/rx_packets")

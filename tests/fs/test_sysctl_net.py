@@ -53,8 +53,14 @@ def test_budget_of_one_packet_squeezes_every_poll_at_once(machine):
     assert squeezed(machine) == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"-1"])
+@pytest.mark.parametrize("data", [b"", b"x", b"-1", b"08", b"1_0", b"0b1", b"+1", b"2147483648"])
 def test_time_that_is_none_is_refused(machine, data):
     with pytest.raises(OSError, match="netdev_budget_usecs"):
         store_netdev_budget_usecs(machine, data)
     assert show_netdev_budget_usecs(machine) == b"8000\n"
+
+
+@pytest.mark.parametrize(("data", "number"), [(b"010\n", 8), (b"0x10\n", 16), (b" 7 8\n", 7)])
+def test_number_is_read_in_the_base_that_it_shows(machine, data, number):
+    store_netdev_budget_usecs(machine, data)
+    assert show_netdev_budget_usecs(machine) == b"%d\n" % number
