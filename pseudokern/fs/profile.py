@@ -23,6 +23,7 @@ class Profile(NamedTuple):
     deferred_chips  in debugfs the chip says that it cannot move a live line; before 6.15 the line
                   said that it can be moved
     domain_flag_names  debugfs names the flags of domains
+    softnet_fields  numbers in a line of softnet_stat; 6.4 added two about the backlog
     """
 
     name: str
@@ -33,6 +34,7 @@ class Profile(NamedTuple):
     rows_of_freed: bool = False
     deferred_chips: bool = False
     domain_flag_names: bool = False
+    softnet_fields: int = 15
 
     def chip_name(self, desc: IrqDesc) -> str:
         if isinstance(desc.chip, MsiChip) and desc.chip.bdf and not self.device_msi:
@@ -48,7 +50,12 @@ class Profile(NamedTuple):
 
 PROFILES = {
     "6.1": Profile(
-        "6.1", "6.1.0-pseudokern", fixed_modes=False, device_msi=False, rows_of_freed=True
+        "6.1",
+        "6.1.0-pseudokern",
+        fixed_modes=False,
+        device_msi=False,
+        rows_of_freed=True,
+        softnet_fields=13,
     ),
     "6.12": Profile("6.12", "6.12.0-pseudokern"),
     "6.18": Profile(

@@ -8,6 +8,7 @@ import errno
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
 from pseudokern.fs.kstrtox import kstrtoul
+from pseudokern.fs.profile import PROFILES
 from pseudokern.fs.sys_drivers import find_interface, interface_names
 from pseudokern.hw.pci import PciFunction
 from pseudokern.kernel.cpumask import cpumask_format, cpumask_parse, cpus_of
@@ -78,10 +79,11 @@ def show_dev(machine: Machine) -> bytes:
 
 
 def show_softnet_stat(machine: Machine) -> bytes:
-    """One line for each CPU that is online, fifteen hexadecimal numbers."""
+    """One line for each CPU that is online, all numbers hexadecimal."""
     machine.pc.fold_counts()
     net_rx = machine.kernel.net_rx
     backlogs = net_rx.steering.backlogs if isinstance(net_rx, TunedNetRx) else {}
+    count = PROFILES[machine.description.kernel].softnet_fields
     lines = []
     for cpu in cpus_of(machine.kernel.online):
         this = machine.kernel.cpus[cpu]
@@ -90,7 +92,7 @@ def show_softnet_stat(machine: Machine) -> bytes:
         if (backlog := backlogs.get(cpu)) is not None:
             fields[1], fields[9] = backlog.dropped, backlog.ipis
             fields[11] = fields[13] = backlog.waiting
-        lines.append(" ".join(f"{field % UINT_RANGE:08x}" for field in fields) + "\n")
+        lines.append(" ".join(f"{field % UINT_RANGE:08x}" for field in fields[:count]) + "\n")
     return "".join(lines).encode()
 
 

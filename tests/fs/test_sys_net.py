@@ -45,6 +45,12 @@ def test_softnet_stat_has_a_line_of_fifteen_numbers_for_each_online_cpu(laptop):
     assert cpus == [0, 1, 3]
 
 
+def test_softnet_stat_of_6_1_ends_with_the_cpu(boot):
+    lines = boot("laptop", kernel="6.1").read("/proc/net/softnet_stat").decode().splitlines()
+    assert [len(line.split()) for line in lines] == [13] * 4
+    assert [int(line.split()[12], 16) for line in lines] == [0, 1, 2, 3]
+
+
 def test_mtu_takes_68_to_9216(laptop):
     laptop.write(f"{eth0(laptop)}/mtu", "9216\n")
     assert number(laptop, "mtu") == 9216
