@@ -66,6 +66,7 @@ SERVER_KEYS: Mapping[str, Key] = {
     "busy_poll": Key(Duration(), doc="SO_BUSY_POLL; net.core.busy_read if left out"),
     "busy_poll_budget": Key(Integer(1, 65_535), default=8, doc="SO_BUSY_POLL_BUDGET"),
     "prefer_busy_poll": Key(Flag(), default=False, doc="SO_PREFER_BUSY_POLL"),
+    "answer": Key(Integer(0, 9216), default=0, doc="bytes of the reply to each packet; 0: none"),
 }
 IO_KEYS: Mapping[str, Key] = {
     "depth": Key(Integer(1, 4096), default=1, doc="I/Os that each thread keeps under way"),

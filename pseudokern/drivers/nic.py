@@ -35,7 +35,7 @@ from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.irq.desc import IrqDesc
-from pseudokern.irq.manage import irq_set_affinity_and_hint, irq_update_affinity_hint
+from pseudokern.irq.manage import irq_set_affinity_and_hint
 from pseudokern.irq.napi_handler import NapiHandler
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pc import Pc
@@ -324,12 +324,6 @@ class Nic(NetDevice):
         for vector, desc in self.vectors:
             if vector.belongs_to_queue and vector.queue < len(wanted):
                 irq_set_affinity_and_hint(desc, wanted[vector.queue])
-
-    def free_irqs(self) -> None:
-        """A hint is taken back before its interrupt is freed."""
-        for _, desc in self.vectors:
-            irq_update_affinity_hint(desc, 0)
-        super().free_irqs()
 
     def _hint_again(self) -> None:
         """A CPU has gone or come."""

@@ -162,7 +162,7 @@ class NicTx:
 
     def queue_for(self, cpu: CpuId, flow_hash: int, rx_queue: int = -1) -> TxQueue:
         """netdev_pick_tx(): by which queue code on cpu sends a packet."""
-        return self.queues[self.xps.queue_of(cpu, flow_hash, rx_queue, self.count)]
+        return self.queue(self.xps.queue_of(cpu, flow_hash, rx_queue, self.count))
 
     def send(self, queue: TxQueue, packet: Packet, now_ns: int) -> int:
         """Send a packet through the stack; when this CPU is done with it."""

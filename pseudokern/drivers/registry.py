@@ -14,6 +14,7 @@ PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
 _NOT_DRIVERS = {
     "__init__",
+    "answers",
     "application",
     "application_line",
     "arrivals",

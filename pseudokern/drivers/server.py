@@ -8,12 +8,14 @@ Packets reach the socket at the end of the poll, when its time is over. Latency 
 the return of recvmsg(), or from the poll if no load says when frames arrive. Packets that RPS sends
 on reach the socket where they were polled.
 
-A thread with an empty socket may poll the card itself before it sleeps: kernel/busy_poll.py.
+A thread with an empty socket may poll the card itself before it sleeps: kernel/busy_poll.py. When
+its work for a packet is done it may answer: answers.py.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from pseudokern.drivers.answers import Answers
 from pseudokern.drivers.application import Application
 from pseudokern.drivers.nic_napi import tuned
 from pseudokern.kernel.busy_poll import NS_PER_US, BusyLoop, BusyPollOptions
@@ -47,6 +49,7 @@ class ServerTask(SpinningTask):
         self.loop = BusyLoop(kernel, server.net_rx, self)
         self._busy_read_ns = kernel.net_rx.busy_read_us * NS_PER_US
         self._server = server
+        self._asked_ns = -1  # when the packet came that it is going to answer
 
     def _woken(self) -> None:
         if self.state == "S":
@@ -71,6 +74,10 @@ class ServerTask(SpinningTask):
 
     def step(self) -> None:
         self.stop_spinning()
+        if self._asked_ns >= 0:
+            asked_ns, self._asked_ns = self._asked_ns, -1
+            self.compute(system_ns=self._server.answers.send(self, asked_ns))
+            return
         if not self.socket.waiting:
             if not self.loop.goes_on(self._server.feed_of):
                 self.state = "S"
@@ -84,6 +91,8 @@ class ServerTask(SpinningTask):
         if latency is not None:
             latency.reached_application((arrived_ns,), read_ns)
         self.compute(system_ns=recv_ns, user_ns=options["work"])
+        if options["answer"]:
+            self._asked_ns = arrived_ns
 
 
 class Server(Application[ServerTask]):
@@ -91,6 +100,7 @@ class Server(Application[ServerTask]):
 
     on_the_way  packets whose poll is not over yet
     no_ports    those that found no socket when it was
+    answers     what it sends back
     """
 
     def __init__(self, pc: Pc, sched: Scheduler, options: Mapping[str, Any], nic: "Nic") -> None:
@@ -106,6 +116,7 @@ class Server(Application[ServerTask]):
         self._next: dict[RxQueue, int] = {}
         self._by_cpu: dict[int, ServerTask] = {}
         self._nic = nic
+        self.answers = Answers(self, nic)
 
     def new_thread(self, pid: int, number: int) -> ServerTask:
         return ServerTask(self, pid, number)
@@ -202,7 +213,13 @@ class Server(Application[ServerTask]):
 
     def more_results(self) -> Mapping[str, int]:
         polled = sum(task.loop.rx_packets for task in (*self.threads, *self.gone))
-        return {"busy_poll_rx_packets": polled} if polled else {}
+        counts = {"busy_poll_rx_packets": polled} if polled else {}
+        return {**counts, **self.answers.counts()}
+
+    def flow_of(self, queue: "RxQueue", number: int) -> int:
+        """The hash of the flow whose turn it is, among those of a queue."""
+        hashes = self._hashes[queue]
+        return hashes[number % len(hashes)]
 
     def _readers(
         self, queue: "RxQueue", packets: int, cpu: CpuId, known: Sequence[int] | None
