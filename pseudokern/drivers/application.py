@@ -24,6 +24,7 @@ from pseudokern.drivers.keys import (
 )
 from pseudokern.kernel.cpumask import CpuMask, cpus_of
 from pseudokern.kernel.kthread import Policy
+from pseudokern.kernel.napi import NAPI_WEIGHT
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import LEAST_NICE, MOST_NICE, REAL_TIME, SchedTask
 from pseudokern.sim.histogram import Histogram
@@ -42,8 +43,8 @@ POLICIES = {
 
 APPLICATION_KEYS: Mapping[str, Key] = {
     "name": Key(Name(), required=True),
-    "kind": Key(Choice("server", "io"), required=True),
-    "device": Key(Name(), required=True, doc="a network card for a server, a drive for io"),
+    "kind": Key(Choice("server", "io", "poll-mode"), required=True),
+    "device": Key(Name(), required=True, doc="a drive for io, else a network card"),
     "threads": Key(Integer(1, MOST_THREADS), default=1),
     "cpus": Key(CpuList(), doc="where they may run; anywhere if left out"),
     "pinned": Key(
@@ -67,6 +68,14 @@ SERVER_KEYS: Mapping[str, Key] = {
     "busy_poll_budget": Key(Integer(1, 65_535), default=8, doc="SO_BUSY_POLL_BUDGET"),
     "prefer_busy_poll": Key(Flag(), default=False, doc="SO_PREFER_BUSY_POLL"),
     "answer": Key(Integer(0, 9216), default=0, doc="bytes of the reply to each packet; 0: none"),
+}
+POLL_MODE_KEYS: Mapping[str, Key] = {
+    "queues": Key(Integer(1, 256), doc="receive queues; one for each thread if left out"),
+    "descriptors": Key(Integer(32, 8192), default=1024, doc="of each queue"),
+    "burst": Key(Integer(1, NAPI_WEIGHT), default=32, doc="packets that it takes at a time"),
+    "poll": Key(Duration(), default="20 ns", doc="CPU time of a look into a queue"),
+    "recv": Key(Duration(), default="30 ns", doc="and of each packet that it finds"),
+    "link_interrupt": Key(Flag(), default=False, doc="an MSI-X for changes of the link"),
 }
 IO_KEYS: Mapping[str, Key] = {
     "depth": Key(Integer(1, 4096), default=1, doc="I/Os that each thread keeps under way"),

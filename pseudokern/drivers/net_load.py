@@ -111,8 +111,8 @@ class NetLoad:
 
     def _start_senders(self) -> None:
         kernel, options = self.nic.kernel, self.options
-        if options is None or not options["tx_rate"]:
-            return
+        if options is None or not options["tx_rate"] or self.nic.port is not None:
+            return  # the kernel sends nothing by a card that a program has
         cpus = list(cpus_of(options["tx_cpus"] or kernel.online))
         pattern = self._pattern("tx_rate", len(cpus))
         if pattern is not None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pseudokern.drivers.nic_tx import NicTx
     from pseudokern.drivers.nic_xdp import NicXdp
     from pseudokern.drivers.rss import Flow
+    from pseudokern.drivers.user_port import UserPort
     from pseudokern.kernel.feed import Feed
 
 MAX_QUEUES = 256
@@ -75,6 +76,7 @@ class Nic(NetDevice):
         self.ring_size = self.style.ring
         self.load: NetLoad | None = None
         self.vectors: list[tuple[Vector, IrqDesc]] = []
+        self.port: UserPort | None = None  # while a program has it
         # Every queue that there was since probe(), by number: its counts outlive ndo_stop().
         self.rings: list[RxQueue] = []
 
@@ -237,7 +239,9 @@ class Nic(NetDevice):
 
     def steer(self) -> None:
         """The queue of each flow may be another one now."""
-        if self.is_up:
+        if self.port is not None:
+            self.port.catch_up()
+        if self.is_up or self.port is not None:
             self.stop_traffic()
             start_traffic(self)
 
@@ -341,6 +345,8 @@ class Nic(NetDevice):
         """What feeds a queue: who offers frames says there when they come."""
         from pseudokern.drivers.fed_queue import feed_of
 
+        if self.port is not None:
+            return self.port.feed(number)
         queue, (_, desc) = self.queues[number], self.sources[number]
         was_fed = queue.feed is not None
         feed = feed_of(queue, self.kernel, f"{self.name}/{number}")

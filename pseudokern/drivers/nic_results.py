@@ -38,7 +38,12 @@ def results(nic: "Nic") -> str:
             f" delivered {queue.packets - taken[queue]} dropped {queue.dropped}"
         )
         lines += _latency(nic, number)
-    if any(queue.feed is not None for queue in nic.queues):
+    for number, queue in enumerate(nic.queues if nic.port is not None else ()):
+        assert nic.port is not None
+        where = f"rx-{number} cpu {nic.port.cpu_of(number)} interrupts 0"
+        lines.append(f"{where} delivered {queue.packets} dropped {queue.dropped}")
+        lines += _latency(nic, number)
+    if nic.sources and any(queue.feed is not None for queue in nic.queues):
         lines.append(f"interrupt.stages {_stages(nic)}")
     if "tx" in nic.__dict__:
         lines += tx_results(nic)

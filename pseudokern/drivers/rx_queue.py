@@ -1,10 +1,8 @@
 """Be a receive queue of a network card: a ring of buffers, and the trigger that tells of frames."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from pseudokern.drivers.intx import IntxSource
-from pseudokern.hw.message import Message
-from pseudokern.hw.trigger import Trigger
+from pseudokern.hw.trigger import Source, Trigger
 from pseudokern.kernel.napi import CountedNapi
 from pseudokern.x86.gate import CountedGate
 
@@ -48,6 +46,13 @@ class Ring:
         self.frame_bytes = frame_bytes
 
 
+class Interrupting(Protocol):
+    """What a queue tells of its frames: a message, or a line."""
+
+    def connect(self, source: Source) -> None:
+        """Give source its trigger."""
+
+
 class RxQueue(CountedNapi):
     """One receive queue: its ring of frames, and the trigger of the message that says so.
 
@@ -60,7 +65,7 @@ class RxQueue(CountedNapi):
 
     __slots__ = ("_trigger", "arrive", "whole_ring")
 
-    def __init__(self, message: Message | IntxSource, size: int = RING) -> None:
+    def __init__(self, message: Interrupting, size: int = RING) -> None:
         super().__init__()
         self.whole_ring = Ring(size)
         self.arrive: Trigger

@@ -73,9 +73,8 @@ def make(machine: "Machine", text: str, limits: Limits) -> None:
     application = new_application(machine, ApplicationDescription(options, line.words))
     if line.is_on:
         _check_is_free(machine, application)
-    machine.applications[name] = application
-    if line.is_on:
         application.start()
+    machine.applications[name] = application
 
 
 def _read(words: Mapping[str, str], limits: Limits) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pseudokern.drivers.application import (
     APPLICATION_KEYS,
     IO_KEYS,
+    POLL_MODE_KEYS,
     SERVER_KEYS,
     AnyApplication,
     policy_problem,
@@ -19,6 +20,7 @@ from pseudokern.drivers.io_program import IoProgram
 from pseudokern.drivers.keys import Key, Limits, quoted
 from pseudokern.drivers.loaded_drive import LoadedDrive
 from pseudokern.drivers.nic import Nic
+from pseudokern.drivers.poll_mode import PollMode
 from pseudokern.drivers.server import Server
 from pseudokern.kernel.kthread_task import let_threads_compete
 from pseudokern.kernel.printk import Level
@@ -33,6 +35,7 @@ TABLE = "application"
 _KINDS: Mapping[str, tuple[Mapping[str, Key], type, str]] = {
     "server": (SERVER_KEYS, Nic, "a network card with queues"),
     "io": (IO_KEYS, LoadedDrive, "a drive"),
+    "poll-mode": (POLL_MODE_KEYS, Nic, "a network card with queues"),
 }
 
 NEW = "new"  # the file to which new ones are written
@@ -59,6 +62,8 @@ def new_application(machine: "Machine", description: ApplicationDescription) -> 
     application: AnyApplication
     if options["kind"] == "server" and isinstance(device, Nic):
         application = Server(pc, sched, options, device)
+    elif options["kind"] == "poll-mode" and isinstance(device, Nic):
+        application = PollMode(pc, sched, options, device)
     elif options["kind"] == "io" and isinstance(device, LoadedDrive):
         application = IoProgram(pc, sched, options, device)
     else:
@@ -107,10 +112,8 @@ def read_applications(
             if not (isinstance(driver, type) and issubclass(driver, base)):
                 what = f"device is {quoted(device)}, which is not {noun}"
                 source.report(spot, "device", what, f"kind {quoted(kind)} needs one")
-            elif kind == "server" and any(
-                other.get("kind") == kind and other.get("device") == device for other in others
-            ):
-                what = f"device is {quoted(device)}, which has a server already"
+            elif base is Nic and any(other.get("device") == device for other in others):
+                what = f"device is {quoted(device)}, which has a program already"
                 source.report(spot, "device", what, "give that one more threads")
         found.append(ApplicationDescription(options, words_of(values)))
     return tuple(found)
@@ -122,12 +125,12 @@ def start_applications(machine: "Machine") -> None:
     for description in machine.description.applications:
         try:
             application = new_application(machine, description)
+            application.start()
         except OSError as error:
             text = f"{description.options['name']}: cannot start: {error.strerror}"
             machine.kernel.log.printk(Level.ERR, text)
             continue
         machine.applications[application.name] = application
-        application.start()
 
 
 def begin_to_share(machine: "Machine") -> None:

@@ -59,6 +59,7 @@ class Pc:
     gsis  the lines of devices, by the number that they have at an I/O APIC
     pci   the functions on the PCI bus
     nvme_poll_queues  nvme.poll_queues=
+    on_fold  called when counts are brought up to date
     vfio_allows  what parameters let programs with a device of their own do without
     domains  every controller's interrupts, stacked upon the CPUs' vectors
     """
@@ -110,6 +111,7 @@ class Pc:
         self.dmar = None if iommu is None else self._remap(iommu)
         self.gsis = self._lines(level_isa)
         self.nvme_poll_queues = 0
+        self.on_fold: list[Callable[[], None]] = []
         self.vfio_allows: frozenset[str] = frozenset()
         self.pci = PciBus(
             kernel, self.irqs, self.vectors, self.bus, self.gsis, self.domains, siblings_of
@@ -291,6 +293,8 @@ class Pc:
         for desc in self.irqs:
             if desc.fast_counts is not None:
                 desc.fast_counts.fold()
+        for fold in self.on_fold:
+            fold()
 
     def _fold_irq_time(self, this: PerCpu) -> int:
         """fold_counts() for one CPU, and the end of the handler that runs there or ran last."""

@@ -8,7 +8,12 @@ import pytest
 
 from pseudokern.cli.main import COMMANDS
 from pseudokern.drivers import registry, test_lines
-from pseudokern.drivers.application import APPLICATION_KEYS, IO_KEYS, SERVER_KEYS
+from pseudokern.drivers.application import (
+    APPLICATION_KEYS,
+    IO_KEYS,
+    POLL_MODE_KEYS,
+    SERVER_KEYS,
+)
 from pseudokern.drivers.io_load import IO_LOAD_KEYS
 from pseudokern.drivers.keys import Key
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
@@ -39,6 +44,7 @@ TABLES: dict[str, Mapping[str, Key]] = {
     "`[[steal]]`": STEAL_KEYS,
     "`[[application]]`": APPLICATION_KEYS,
     "`[[application]]` of kind server": SERVER_KEYS,
+    "`[[application]]` of kind poll-mode": POLL_MODE_KEYS,
     "`[[application]]` of kind io": IO_KEYS,
     "`[affinity]`": AFFINITY_KEYS,
     "`[[device]]`": DEVICE_KEYS,
