@@ -15,7 +15,6 @@ from pseudokern.drivers.xdp import (
     XDP_ABORTED,
     XDP_DROP,
     XDP_PASS,
-    XDP_REDIRECT,
     XDP_TX,
     XdpAction,
     XdpFrame,
@@ -36,9 +35,7 @@ NO_FLOW = (Flow(0, 0, 0, 0, 0), 0)
 # What is counted of a queue. Frames that were to go out again are in tx, or in tx_full if the
 # transmit ring had no room.
 COUNTED = ("pass", "drop", "aborted", "tx", "tx_full")
-NAMES = {
-    XDP_PASS: "pass", XDP_DROP: "drop", XDP_ABORTED: "aborted", XDP_REDIRECT: "aborted",
-}  # fmt: skip
+_NUMBERS = frozenset(XdpAction)
 
 
 class XdpOps(NamedTuple):
@@ -103,44 +100,55 @@ class QueueXdp:
         return _taken(self.counts)
 
     def run(self, this: PerCpu, packets: int, now_ns: int) -> Passed:
-        """Decide about the frames of a poll, one after the other."""
-        queue, card = self._queue, self._card
+        """Decide about the frames of a poll, one after the other. Hot path of cards with XDP."""
+        queue, card, cpu, number = self._queue, self._card, this.cpu, self._number
         feed, length = queue.feed, queue.whole_ring.frame_bytes
         arrived_ns = feed.taken_ns(packets) if feed is not None else []
         flows, place = self.flows or [NO_FLOW], self._next
         xdp_ns, item_ns = card.costs_ns
-        is_generic = card.mode == "generic"
-        counts = self.generic if is_generic else self.native
+        is_generic, program = card.mode == "generic", card.program
+        assert program is not None
+        decide = program.run
         went_on: list[int] = []
         hashes: list[int] = []
-        to_send = 0
-        for number in range(packets):
-            flow, hashed = flows[(place + number) % len(flows)]
-            frame = XdpFrame(self._number, this.cpu, length, flow, hashed, now_ns)
-            action = card.decide(frame)
+        dropped = to_send = 0
+        for nth in range(packets):
+            flow, hashed = flows[(place + nth) % len(flows)]
+            try:
+                action = decide(XdpFrame(number, cpu, length, flow, hashed, now_ns))
+                if action.__class__ is not XdpAction:
+                    action = card.judge(action)
+            except BUGS as error:
+                action = card.raised(error)
             now_ns += xdp_ns
             if action is XDP_PASS:
-                went_on.append(number)
+                went_on.append(nth)
                 hashes.append(hashed)
-            if action is XDP_TX:
+                now_ns += item_ns
+                continue
+            if action is XDP_DROP:
+                dropped += 1
+            elif action is XDP_TX:
                 to_send += 1
                 now_ns += xdp_ns
-            else:
-                counts[NAMES[action]] += 1
-            if action is XDP_PASS or is_generic:
-                now_ns += item_ns
+            if is_generic:
+                now_ns += item_ns  # the packet was there already
         self._next = (place + packets) % len(flows)
-        if to_send:
-            sent = card.transmit(self._number, [length] * to_send, now_ns)
-            counts["tx"] += sent
-            counts["tx_full"] += to_send - sent
+        passed = len(went_on)
+        sent = card.transmit(number, [length] * to_send, now_ns) if to_send else 0
+        counts = self.generic if is_generic else self.native
+        counts["pass"] += passed
+        counts["drop"] += dropped
+        counts["aborted"] += packets - passed - dropped - to_send
+        counts["tx"] += sent
+        counts["tx_full"] += to_send - sent
         if not is_generic:
-            self.bytes += (packets - len(went_on)) * length
+            self.bytes += (packets - passed) * length
         return Passed(
-            len(went_on),
-            packets if is_generic else len(went_on),
+            passed,
+            packets if is_generic else passed,
             now_ns,
-            [arrived_ns[number] for number in went_on] if arrived_ns else [],
+            [arrived_ns[nth] for nth in went_on] if arrived_ns else [],
             hashes if self.flows else (),
         )
 
@@ -238,37 +246,32 @@ class NicXdp:
             if desc is not None:
                 desc.changed()
 
-    def decide(self, frame: XdpFrame) -> XdpAction:
-        """Run the program on a frame. What it should not do is told in the log."""
+    def raised(self, error: BaseException) -> XdpAction:
+        """The program has a bug: XDP_ABORTED, and a line in the log."""
         program = self.program
-        if program is None:
-            return XDP_PASS
-        try:
-            action = program.run(frame)
-        except BUGS as error:
-            self._say(f"XDP program {program.name}: {program.place_of(error)}; XDP_ABORTED")
-            return XDP_ABORTED
-        if action.__class__ is not XdpAction:
-            if not isinstance(action, int) or isinstance(action, bool) or not 0 <= action <= 4:
-                self._warn_invalid(program, "Illegal", action)
-                return XDP_ABORTED
-            action = XdpAction(action)
-        assert isinstance(action, XdpAction)
-        return action
+        assert program is not None
+        text = f"XDP program {program.name}: {program.place_of(error)}; XDP_ABORTED"
+        self._limit.printk(Level.WARNING, f"{self._nic.label} {self._nic.name}: {text}")
+        return XDP_ABORTED
 
-    def _warn_invalid(self, program: XdpProgram, what: str, action: object) -> None:
+    def judge(self, action: object) -> XdpAction:
+        """What a program has returned that is no XdpAction: a number will do."""
+        if isinstance(action, int) and not isinstance(action, bool) and action in _NUMBERS:
+            return XdpAction(action)
+        self._warn_invalid(action)
+        return XDP_ABORTED
+
+    def _warn_invalid(self, action: object) -> None:
         """bpf_warn_invalid_xdp_action(): once."""
-        if self._warned:
+        if self._warned or self.program is None:
             return
         self._warned = True
-        text = (
-            f"{what} XDP return value {action!r:.40} on prog {program.name} (id {self._prog_id})"
-            f" dev {self._nic.name}, expect packet loss!"
+        name, dev = f"{self.program.name} (id {self._prog_id})", self._nic.name
+        self._nic.kernel.log.printk(
+            Level.WARNING,
+            f"Illegal XDP return value {action!r:.40} on prog {name} dev {dev}, "
+            "expect packet loss!",
         )
-        self._nic.kernel.log.printk(Level.WARNING, text)
-
-    def _say(self, text: str) -> None:
-        self._limit.printk(Level.WARNING, f"{self._nic.label} {self._nic.name}: {text}")
 
     def totals(self) -> dict[str, int]:
         """What became of the frames that programs have seen, by the action's name."""

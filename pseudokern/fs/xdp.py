@@ -46,11 +46,11 @@ class XdpProgramFile(OpenFile):
     def write(self, data: bytes, offset: int) -> int:
         """The errno of load_program() and NicXdp.attach(); the kernel log says why.
 
-        ENODEV  no driver has the card any more
+        ENODEV  its driver has let go of the card
         """
         nic, text = self._nic, data.decode("utf-8", "surrogateescape").strip()
         if not nic.is_bound:
-            raise OSError(errno.ENODEV, f"{nic.name}: no driver has it")
+            raise OSError(errno.ENODEV, f"{nic.name}: its driver has let go of it")
         try:
             self._command(text)
         except OSError as error:

@@ -121,8 +121,9 @@ def test_every_irqctl_command_is_described() -> None:
     assert commands <= described
 
 
-def test_every_module_in_the_examples_is_the_one_that_the_page_shows() -> None:
-    shown = Page.read(ROOT / "docs" / "modules.md").files
+def test_every_module_in_the_examples_is_the_one_that_its_page_shows() -> None:
+    pages = [Page.read(ROOT / "docs" / name) for name in ("modules.md", "network.md")]
+    shown = {name: text for page in pages for name, text in page.files.items()}
     examples = (ROOT / "docs" / "examples").glob("*.py")
 
     assert {path.name: path.read_text() for path in examples} == {
