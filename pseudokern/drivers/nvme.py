@@ -3,13 +3,13 @@
 Follows drivers/nvme/host/pci.c: one vector for the admin queue, then managed ones, one for each
 queue. Of its I/O queues the last nvme.poll_queues=N have none: programs look there themselves.
 
-A completion of the key `rate` has no request, and raises BLOCK. What a load makes it do is in
-block_drive.py.
+A completion of the key `rate` has no request, and ends in the interrupt; with one queue for several
+CPUs it raises BLOCK. What a load makes it do is in block_drive.py.
 
 Without messages there is one I/O queue, and both share the INTx line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,8 +21,8 @@ from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
 from pseudokern.irq.action import Handler
 from pseudokern.irq.desc import IrqDesc
+from pseudokern.kernel.blk_mq import BLOCK_BIT, ends_in_block
 from pseudokern.kernel.cpumask import CpuMask
-from pseudokern.kernel.softirq import Softirq
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pci import Spread
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_QUEUES = 1024
 QUEUE_DEPTH = 1024  # io_queue_depth, one of which stays free: blk-mq sees 1023 tags
-BLOCK_BIT = 1 << Softirq.BLOCK
 
 
 class Nvme(LoadedDrive):
@@ -99,7 +98,8 @@ class Nvme(LoadedDrive):
         """What a completion does, for each I/O queue that has an interrupt."""
         count = 1 + self.options["queues"] - self.poll_queues
         descs = self.pc.pci.alloc_msix(self.function, count, Spread(pre=1))
-        handlers = [self.exchangeable(self.complete) for _ in descs]
+        complete = self._handler_of(self.options["queues"])
+        handlers = [self.exchangeable(complete) for _ in descs]
         for number, (desc, handler) in enumerate(zip(descs, handlers, strict=True)):
             self.request_irq(desc.irq, handler, name=f"{self.name}q{number}")
         self._interrupting, self._handlers = descs[1:], handlers[1:]
@@ -107,8 +107,9 @@ class Nvme(LoadedDrive):
 
     def _share(self, line: IrqDesc | None) -> list[Target]:
         """The same on the INTx line."""
-        self.fall_back_to_intx(line, f"{self.name}q0", self.complete)
-        self._interrupting = self.fall_back_to_intx(line, f"{self.name}q1", self.complete)
+        complete = self._handler_of(1)
+        self.fall_back_to_intx(line, f"{self.name}q0", complete)
+        self._interrupting = self.fall_back_to_intx(line, f"{self.name}q1", complete)
         return [self._interrupting.trigger]
 
     def _features_changed(self) -> None:
@@ -144,6 +145,15 @@ class Nvme(LoadedDrive):
         ]
         return plans + [QueuePlan(cpus) for cpus in masks[len(descs) :]]
 
-    def complete(self) -> IrqReturn:
+    def _handler_of(self, queues: int) -> Callable[[], IrqReturn]:
+        """What ends a completion that has no request."""
+        is_late = ends_in_block(queues, self.kernel.possible)
+        return self._end_in_block if is_late else _end_here
+
+    def _end_in_block(self) -> IrqReturn:
         self.kernel.this.softirq_pending |= BLOCK_BIT
         return IrqReturn.HANDLED
+
+
+def _end_here() -> IrqReturn:
+    return IrqReturn.HANDLED

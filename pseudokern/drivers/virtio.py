@@ -15,12 +15,11 @@ from pseudokern.drivers.intx import IntxDevice
 from pseudokern.drivers.keys import Choice, Integer, Key, Rate
 from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.traffic import Target
-from pseudokern.kernel.softirq import Softirq
+from pseudokern.kernel.blk_mq import BLOCK_BIT, ends_in_block
 from pseudokern.x86.msi_chip import message_of
 from pseudokern.x86.pci import Spread
 
 MAX_QUEUES = 1024
-BLOCK_BIT = 1 << Softirq.BLOCK
 STORAGE = 0x01  # the first byte of the class code
 
 
@@ -73,7 +72,11 @@ class Virtio(IntxDevice):
 
     def probe(self) -> None:
         line = self.enable()
-        if self.pc.pci.has_messages and self.kind.has_messages:
+        has_messages = self.pc.pci.has_messages and self.kind.has_messages
+        queues = self.options["queues"] if has_messages else 1
+        is_storage = self.function.pci_class >> 16 == STORAGE
+        self._raises_block = is_storage and ends_in_block(queues, self.kernel.possible)
+        if has_messages:
             events = self._request_messages()
         else:
             events = [self.fall_back_to_intx(line, self.name, self._used).trigger]
@@ -90,6 +93,6 @@ class Virtio(IntxDevice):
         return [message_of(desc).trigger_now for desc in descs[-max(managed, 1) :]]
 
     def _used(self) -> IrqReturn:
-        if self.function.pci_class >> 16 == STORAGE:
+        if self._raises_block:
             self.kernel.this.softirq_pending |= BLOCK_BIT
         return IrqReturn.HANDLED

@@ -28,6 +28,11 @@ BLOCK_BIT = 1 << Softirq.BLOCK
 CallFunction = Callable[[CpuMask, Callable[[PerCpu], None]], None]
 
 
+def ends_in_block(queues: int, possible: CpuMask) -> bool:
+    """Whether a request that ends on its own CPU does so in BLOCK, and not in the interrupt."""
+    return queues == 1 and possible.bit_count() > 1
+
+
 class Request:
     """One I/O; struct request.
 
