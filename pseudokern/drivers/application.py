@@ -191,7 +191,6 @@ class Application(Generic[Thread]):
         return {}
 
     def show_results(self) -> str:
-        self._sched.update()
         counts = {**self.counts(), **self.more_results()}
         lines = [f"{name} {count}" for name, count in counts.items()]
         latency = self.latency
@@ -202,12 +201,13 @@ class Application(Generic[Thread]):
         others = [other for task in self.tasks for other in task.others]
         gone = [each for task in self.gone for each in task.group]
         everybody: list[SchedTask] = [*self.tasks, *others, *gone]
-        lines.append(f"user {sum(task.utime_ns for task in everybody) // 1000} us")
-        lines.append(f"system {sum(task.stime_ns for task in everybody) // 1000} us")
+        times = {task: self._sched.times_ns(task) for task in everybody}
+        lines.append(f"user {sum(utime for utime, _ in times.values()) // 1000} us")
+        lines.append(f"system {sum(stime for _, stime in times.values()) // 1000} us")
         named = [(f"thread-{number}", task) for number, task in enumerate(self.tasks)]
         lines += [
             f"{name} pid {task.pid} cpu {task.cpu} state {task.state}"
-            f" user_us {task.utime_ns // 1000} system_us {task.stime_ns // 1000}"
+            f" user_us {times[task][0] // 1000} system_us {times[task][1] // 1000}"
             for name, task in [*named, *((other.comm, other) for other in others)]
         ]
         return "\n".join(lines) + "\n"

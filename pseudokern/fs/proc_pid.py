@@ -72,9 +72,8 @@ def _shown(machine: Machine, task: "KThread | SchedTask") -> _Shown:
             int(task.policy),
             (task.runs, 0),
         )
-    if machine.kernel.sched is not None:
-        machine.kernel.sched.update()
-    times_ns = (task.utime_ns, task.stime_ns)
+    sched = machine.kernel.sched
+    times_ns = (0, 0) if sched is None else sched.times_ns(task)
     switches = (task.voluntary_switches, task.involuntary_switches)
     comm = task.comm if task.is_kernel else task.comm[: TASK_COMM_LEN - 1]
     parent, flags = (KTHREADD_PID, PF_KTHREAD) if task.is_kernel else (INIT_PID, 0)

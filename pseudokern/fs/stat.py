@@ -52,24 +52,27 @@ def show_uptime(machine: Machine) -> bytes:
 
 def _times_ns(machine: Machine, this: PerCpu) -> list[int]:
     """user nice system idle iowait irq softirq steal guest guest_nice; none while switched off."""
-    iowait_ns = 0
+    now_ns, irq = machine.timeline.now_ns, irq_time(machine.kernel, this)
+    off_ns, iowait_ns = this.offline_ns, 0
+    user_ns, nice_ns, system_ns = this.user_ns, this.nice_ns, this.system_ns
     if (sched := machine.kernel.sched) is not None:
         queue = sched.queues[this.cpu]
-        queue.update()
-        iowait_ns = queue.iowait_ns
-    now_ns, irq = machine.timeline.now_ns, irq_time(machine.kernel, this)
-    off_ns, user_ns = this.offline_ns, this.user_ns
+        pending = queue.pending()
+        iowait_ns = queue.iowait_ns + pending.iowait_ns
+        user_ns, system_ns = user_ns + pending.user_ns, system_ns + pending.system_ns
+        if queue.current is not None and queue.current.nice > 0:
+            nice_ns += pending.user_ns
     if not machine.kernel.is_online(this.cpu):
         off_ns += max(0, now_ns - this.offline_since_ns)
-    idle_ns = max(0, now_ns - off_ns - user_ns - this.system_ns - sum(irq))
+    idle_ns = max(0, now_ns - off_ns - user_ns - system_ns - sum(irq))
     if not this.is_idle:
         ran_ns = max(0, idle_ns - this.idle_ns)
         idle_ns, user_ns = idle_ns - ran_ns, user_ns + ran_ns
     idle_ns -= iowait_ns
     times = [
-        user_ns - this.nice_ns,
-        this.nice_ns,
-        this.system_ns,
+        user_ns - nice_ns,
+        nice_ns,
+        system_ns,
         idle_ns,
         iowait_ns,
         irq.hardirq_ns,

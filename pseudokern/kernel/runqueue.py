@@ -7,7 +7,7 @@ A task gets the time in which its CPU is on and that nobody else is charged with
 softirqs take theirs out of it, and it is done so much later.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.fair_queue import FairQueue
@@ -20,6 +20,14 @@ from pseudokern.sim.alarm import Alarm
 if TYPE_CHECKING:
     from pseudokern.kernel.rt_limit import RtLimit
     from pseudokern.kernel.sched import Scheduler
+
+
+class Pending(NamedTuple):
+    """Time that has passed and that is not yet in the counts of a CPU and its task."""
+
+    system_ns: int = 0
+    user_ns: int = 0
+    iowait_ns: int = 0
 
 
 class RunQueue:
@@ -90,6 +98,18 @@ class RunQueue:
         """Charge the time since the last update; update_curr()."""
         if self._kernel.is_online(self.this.cpu):
             self._charge()
+
+    def pending(self) -> Pending:
+        """What update() would charge: for who only looks, after whom all goes on as before."""
+        if not self._kernel.is_online(self.this.cpu):
+            return Pending()
+        unclaimed_ns, _ = unclaimed(self._kernel, self.this)
+        ran_ns = unclaimed_ns - self._idle_ns
+        if ran_ns <= 0:
+            return Pending()
+        if self.current is None:
+            return Pending(iowait_ns=ran_ns if self.blocked else 0)
+        return Pending(*_split(self.current, ran_ns))
 
     def would_preempt(self, task: SchedTask) -> bool:
         """Whether a task that wakes here makes whoever runs stop, real-time tasks considered."""
@@ -197,9 +217,7 @@ class RunQueue:
             if self.blocked:
                 self.iowait_ns += ran_ns
             return
-        ran_ns = min(ran_ns, task.left_ns)
-        system_ns = min(ran_ns, task.system_left_ns)
-        user_ns = ran_ns - system_ns
+        system_ns, user_ns = _split(task, ran_ns)
         task.system_left_ns -= system_ns
         task.user_left_ns -= user_ns
         task.stime_ns += system_ns
@@ -208,6 +226,7 @@ class RunQueue:
         this.user_ns += user_ns
         if task.nice > 0:
             this.nice_ns += user_ns
+        ran_ns = system_ns + user_ns
         if task.is_rt:
             self.rt_ns += ran_ns
         else:
@@ -328,3 +347,10 @@ class RunQueue:
         elif was_idle:
             this.user_since_ns = self._kernel.timeline.now_ns
             self._sched.keep_ticking(this)
+
+
+def _split(task: SchedTask, ran_ns: int) -> tuple[int, int]:
+    """What a task has had in the kernel, and outside."""
+    ran_ns = min(ran_ns, task.system_left_ns + task.user_left_ns)
+    system_ns = min(ran_ns, task.system_left_ns)
+    return system_ns, ran_ns - system_ns

@@ -100,6 +100,14 @@ class Scheduler:
             queue.blocked -= 1
         task.state = "X"
 
+    def times_ns(self, task: SchedTask) -> tuple[int, int]:
+        """utime and stime of a task until now; changes nothing."""
+        queue = self.queues[task.cpu]
+        if queue.current is not task:
+            return task.utime_ns, task.stime_ns
+        pending = queue.pending()
+        return task.utime_ns + pending.user_ns, task.stime_ns + pending.system_ns
+
     def update(self) -> None:
         """Bring what everybody has used up to date."""
         for queue in self.queues:
