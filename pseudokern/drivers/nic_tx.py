@@ -127,7 +127,7 @@ class NicTx:
         count, style = self.count, self._nic.style
         self.xps.keep(count)
         if style.xps is not None:
-            self.xps.cpus.update(enumerate(style.xps(self._nic.kernel.online, count)))
+            self.xps.set_cpus(enumerate(style.xps(self._nic.kernel.online, count)))
         self._xps_channels = count
 
     def queue(self, number: int) -> TxQueue:

@@ -78,7 +78,7 @@ def store_xps_cpus(
 ) -> None:
     """CPUs whose packets go to this queue. EINVAL, EOVERFLOW: no such mask; ENOENT: one queue."""
     _check_has_choice(nic)
-    nic.tx.xps.cpus[number] = cpumask_parse(data, machine.kernel.nr_cpu_ids)
+    nic.tx.xps.set_cpus([(number, cpumask_parse(data, machine.kernel.nr_cpu_ids))])
 
 
 def show_xps_rxqs(
@@ -94,7 +94,7 @@ def store_xps_rxqs(
 ) -> None:
     """Receive queues whose sockets answer by this queue; before xps_cpus. The same errors."""
     _check_has_choice(nic)
-    nic.tx.xps.rxqs[number] = cpumask_parse(data, nic.ethtool.most_channels)
+    nic.tx.xps.set_rxqs(number, cpumask_parse(data, nic.ethtool.most_channels))
 
 
 def show_hold_time(

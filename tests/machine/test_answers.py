@@ -96,7 +96,7 @@ def test_the_round_trip_is_longer_than_the_way_to_the_program(boot):
 def test_answers_leave_by_the_queue_of_the_threads_cpu(boot):
     machine = boot("ice")
     nic = card_of(machine)
-    nic.tx.xps.cpus = {0: 0b0100, 1: 0b1000}
+    nic.tx.xps.set_cpus([(0, 0b0100), (1, 0b1000)])
     run_for(machine, SECOND_NS // 5)
     first, second = machine.applications["web"].threads
     assert nic.tx.rings[0].posted == first.socket.read
@@ -106,7 +106,7 @@ def test_answers_leave_by_the_queue_of_the_threads_cpu(boot):
 def test_xps_rxqs_goes_before_xps_cpus(boot):
     machine = boot("ice")
     nic = card_of(machine)
-    nic.tx.xps.rxqs = {1: 0b11}
+    nic.tx.xps.set_rxqs(1, 0b11)
     run_for(machine, SECOND_NS // 5)
     assert nic.tx.rings[0].posted == 0
     assert nic.tx.rings[1].posted > 3000
