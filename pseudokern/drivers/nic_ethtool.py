@@ -64,10 +64,10 @@ class NicEthtool(NicCoalescing):
             for name, size in wanted.items()
             if size or found.get(f"{name}-max", 0)
         }
-        self.tx_ring = sizes.get("tx", self.tx_ring)
+        had, self.tx_ring = self.tx_ring, sizes.get("tx", self.tx_ring)
         self.jumbo_ring = sizes.get("rx-jumbo", self.jumbo_ring)
         rx = sizes.get("rx", self._nic.ring_size)
-        if rx != self._nic.ring_size:
+        if rx != self._nic.ring_size or self.tx_ring != had:
             self._nic.set_ring_size(rx)
 
     def _fitting_ring(self, name: str, size: int) -> int:

@@ -38,7 +38,7 @@ _E1000E = _counters(
     "rx_length_errors rx_over_errors rx_crc_errors rx_frame_errors rx_no_buffer_count:dropped "
     "rx_missed_errors:dropped tx_aborted_errors tx_carrier_errors tx_fifo_errors "
     "tx_heartbeat_errors tx_window_errors tx_abort_late_coll tx_deferred_ok tx_single_coll_ok "
-    "tx_multi_coll_ok tx_timeout_count tx_restart_queue rx_long_length_errors "
+    "tx_multi_coll_ok tx_timeout_count:tx_timeouts tx_restart_queue:tx_wakes rx_long_length_errors "
     "rx_short_length_errors rx_align_errors tx_tcp_seg_good tx_tcp_seg_failed "
     "rx_flow_control_xon rx_flow_control_xoff tx_flow_control_xon tx_flow_control_xoff "
     "rx_csum_offload_good rx_csum_offload_errors rx_header_split alloc_rx_buff_failed tx_smbus "
@@ -52,7 +52,7 @@ _IGB = Names(
         "tx_broadcast rx_multicast tx_multicast multicast collisions rx_crc_errors "
         "rx_no_buffer_count:dropped rx_missed_errors:dropped tx_aborted_errors tx_carrier_errors "
         "tx_window_errors tx_abort_late_coll tx_deferred_ok tx_single_coll_ok tx_multi_coll_ok "
-        "tx_timeout_count rx_long_length_errors rx_short_length_errors rx_align_errors "
+        "tx_timeout_count:tx_timeouts rx_long_length_errors rx_short_length_errors rx_align_errors "
         "tx_tcp_seg_good tx_tcp_seg_failed rx_flow_control_xon rx_flow_control_xoff "
         "tx_flow_control_xon tx_flow_control_xoff rx_long_byte_count:bytes tx_dma_out_of_sync "
         "tx_smbus rx_smbus dropped_smbus os2bmc_rx_by_bmc os2bmc_tx_by_bmc os2bmc_tx_by_host "
@@ -60,7 +60,9 @@ _IGB = Names(
         "tx_errors tx_dropped rx_length_errors rx_over_errors rx_frame_errors rx_fifo_errors "
         "tx_fifo_errors tx_heartbeat_errors"
     ),
-    tx=_counters("tx_queue_{}_packets:tx_packets tx_queue_{}_bytes:tx_bytes tx_queue_{}_restart"),
+    tx=_counters(
+        "tx_queue_{}_packets:tx_packets tx_queue_{}_bytes:tx_bytes tx_queue_{}_restart:tx_wakes"
+    ),
     rx=_counters(
         "rx_queue_{}_packets:packets rx_queue_{}_bytes:bytes rx_queue_{}_drops:dropped "
         "rx_queue_{}_csum_err rx_queue_{}_alloc_failed"
@@ -75,14 +77,14 @@ _ICE = Names(
     card=_counters(
         "rx_unicast:packets tx_unicast:tx_packets rx_multicast tx_multicast rx_broadcast "
         "tx_broadcast rx_bytes:bytes tx_bytes:tx_bytes rx_dropped:dropped rx_unknown_protocol "
-        "rx_alloc_fail rx_pg_alloc_fail tx_errors tx_linearize tx_busy tx_restart"
+        "rx_alloc_fail rx_pg_alloc_fail tx_errors tx_linearize tx_busy tx_restart:tx_wakes"
     ),
     tx=_counters("tx_queue_{}_packets:tx_packets tx_queue_{}_bytes:tx_bytes"),
     rx=_counters("rx_queue_{}_packets:packets rx_queue_{}_bytes:bytes"),
     last=_counters(
         "rx_bytes.nic:bytes tx_bytes.nic:tx_bytes rx_unicast.nic:packets "
         "tx_unicast.nic:tx_packets rx_multicast.nic tx_multicast.nic rx_broadcast.nic "
-        f"tx_broadcast.nic tx_errors.nic tx_timeout.nic {_ICE_SIZES} link_xon_rx.nic "
+        f"tx_broadcast.nic tx_errors.nic tx_timeout.nic:tx_timeouts {_ICE_SIZES} link_xon_rx.nic "
         "link_xon_tx.nic link_xoff_rx.nic link_xoff_tx.nic tx_dropped_link_down.nic "
         "rx_undersize.nic rx_fragments.nic rx_oversize.nic rx_jabber.nic rx_csum_bad.nic "
         "rx_length_errors.nic rx_dropped.nic:dropped rx_crc_errors.nic illegal_bytes.nic "
@@ -95,21 +97,26 @@ _MLX5 = Names(
     card=_counters(
         "rx_packets:packets rx_bytes:bytes tx_packets:tx_packets tx_bytes:tx_bytes "
         "rx_xdp_drop:xdp_drop rx_xdp_redirect rx_xdp_tx_xmit:xdp_tx rx_xdp_tx_full:xdp_tx_full "
-        "rx_xdp_tx_err tx_queue_stopped tx_queue_dropped tx_queue_wake rx_buff_alloc_err "
+        "rx_xdp_tx_err tx_queue_stopped:tx_stops tx_queue_dropped "
+        "tx_queue_wake:tx_wakes rx_buff_alloc_err "
         "rx_out_of_buffer:dropped"
     ),
     rx=_counters(
         "rx{}_packets:packets rx{}_bytes:bytes rx{}_xdp_drop:xdp_drop rx{}_xdp_redirect "
         "rx{}_buff_alloc_err rx{}_xdp_tx_xmit:xdp_tx rx{}_xdp_tx_full:xdp_tx_full rx{}_xdp_tx_err"
     ),
-    tx=_counters("tx{}_packets:tx_packets tx{}_bytes:tx_bytes tx{}_stopped tx{}_dropped tx{}_wake"),
+    tx=_counters(
+        "tx{}_packets:tx_packets tx{}_bytes:tx_bytes tx{}_stopped:tx_stops tx{}_dropped "
+        "tx{}_wake:tx_wakes"
+    ),
 )
 
 _MLX4 = Names(
     card=_counters(
         "rx_packets:packets tx_packets:tx_packets rx_bytes:bytes tx_bytes:tx_bytes rx_dropped:"
         "dropped tx_dropped multicast rx_length_errors rx_over_errors rx_crc_errors "
-        "rx_fifo_errors tso_packets xmit_more queue_stopped wake_queue tx_timeout rx_alloc_pages "
+        "rx_fifo_errors tso_packets xmit_more queue_stopped:tx_stops wake_queue:tx_wakes "
+        "tx_timeout:tx_timeouts rx_alloc_pages "
         "rx_csum_good rx_csum_none rx_csum_complete tx_chksum_offload rx_xdp_drop:xdp_drop "
         "rx_xdp_redirect rx_xdp_redirect_fail rx_xdp_tx:xdp_tx rx_xdp_tx_full:xdp_tx_full"
     ),
@@ -132,7 +139,7 @@ _BNXT = Names(
 _VIRTIO_RX = _counters(
     "drops:dropped xdp_packets:xdp_packets xdp_tx:xdp_tx xdp_redirects xdp_drops:xdp_drop kicks"
 )
-_VIRTIO_TX = _counters("xdp_tx:xdp_tx xdp_tx_drops:xdp_tx_full kicks tx_timeouts")
+_VIRTIO_TX = _counters("xdp_tx:xdp_tx xdp_tx_drops:xdp_tx_full kicks tx_timeouts:tx_timeouts")
 
 
 def _virtio(number: str) -> tuple[Counters, Counters]:
@@ -165,7 +172,7 @@ Tx Queue#:number
      giant hdr
      hdr err
      tso
-  ring full
+  ring full:tx_stops
   pkts linearized
   hdr cloned
   giant hdr
@@ -197,7 +204,7 @@ Rx Queue#:number
      xdp aborted:xdp_aborted
 """
     ),
-    last={"tx timeout count": ""},
+    last={"tx timeout count": "tx_timeouts"},
     tx_first=True,
 )
 

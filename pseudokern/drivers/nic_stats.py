@@ -1,6 +1,6 @@
 """Count what `ethtool -S` shows of a network card, by the names that its driver has for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pseudokern.drivers.nic_stat_names import NAMES, Counters
@@ -8,7 +8,6 @@ from pseudokern.drivers.nic_stat_names import NAMES, Counters
 if TYPE_CHECKING:
     from pseudokern.drivers.nic import Nic
     from pseudokern.drivers.rx_queue import RxQueue
-    from pseudokern.drivers.tx_ring import TxRing
 
 Stats = list[tuple[str, int]]
 
@@ -37,7 +36,7 @@ def _card_counts(nic: "Nic") -> dict[str, int]:
         "packets": received.packets,
         "bytes": received.bytes,
         "dropped": received.dropped,
-        **_tx_counts(nic, nic.tx.rings if "tx" in nic.__dict__ else []),
+        **(_tx_counts(nic, slice(None)) if "tx" in nic.__dict__ else {}),
         **(xdp.counters(nic.rings) if xdp else {}),
     }
 
@@ -50,7 +49,7 @@ def _counts(nic: "Nic", queue: "RxQueue", number: int) -> dict[str, int]:
         "dropped": queue.dropped,
     }
     if "tx" in nic.__dict__:
-        counts |= _tx_counts(nic, nic.tx.rings[number : number + 1])
+        counts |= _tx_counts(nic, slice(number, number + 1))
     if "xdp" in nic.__dict__:
         kept, kept_bytes = nic.xdp.not_received([queue])
         counts |= nic.xdp.counters([queue])
@@ -58,11 +57,16 @@ def _counts(nic: "Nic", queue: "RxQueue", number: int) -> dict[str, int]:
     return counts
 
 
-def _tx_counts(nic: "Nic", rings: "Sequence[TxRing]") -> dict[str, int]:
-    is_posted = nic.style.counts_posted
+def _tx_counts(nic: "Nic", numbers: slice) -> dict[str, int]:
+    is_posted, rings, queues = (
+        nic.style.counts_posted,
+        nic.tx.rings[numbers],
+        nic.tx.queues[numbers],
+    )
     return {
         "tx_packets": sum(ring.posted if is_posted else ring.cleaned for ring in rings),
         "tx_bytes": sum(ring.posted_bytes if is_posted else ring.cleaned_bytes for ring in rings),
         "tx_stops": sum(ring.stops for ring in rings),
         "tx_wakes": sum(ring.wakes for ring in rings),
+        "tx_timeouts": sum(queue.timeouts for queue in queues),
     }

@@ -219,5 +219,6 @@ STYLES = {
         needs_messages=True,
         ring=511,
         mbps=25_000,
+        xps=_cpus_in_turn,
     ),
 }

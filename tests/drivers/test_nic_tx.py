@@ -383,7 +383,7 @@ def check_books(nic):
 
 
 @settings(max_examples=120, deadline=None)
-@given(style=st.sampled_from(STYLES), script=st.lists(steps, max_size=20), seed=st.integers(0, 3))
+@given(style=st.sampled_from([*STYLES, "mlx4", "bnxt"]), script=st.lists(steps, max_size=20), seed=st.integers(0, 3))
 def test_packets_offered_have_left_are_dropped_by_name_or_are_in_flight(style, script, seed):
     pc = new_pc(CPUS, seed=seed, cost=CostModel())
     nic = new_nic(pc, style, queues=1 if style == "e1000e" else 3)
