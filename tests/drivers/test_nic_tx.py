@@ -1,5 +1,6 @@
 """A card sends: its rings, its wire, its interrupts, as each driver has them."""
 
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -353,7 +354,7 @@ def do(nic, pc, step):  # noqa: C901 - a table of steps
         case ("updown", up):
             (nic.open if up else nic.close)()
         case ("wait", words) if set(words) <= set(nic.ethtool.coalesce):
-            if nic.options["style"] != "igb" or "tx-usecs" not in words:
+            with suppress(OSError):  # what a driver does not take at the time
                 nic.ethtool.set_coalescing(words)
         case ("move", number, mask) if nic.is_up and mask & pc.kernel.online:
             irqs = sorted(nic.function.irqs)
@@ -383,7 +384,11 @@ def check_books(nic):
 
 
 @settings(max_examples=120, deadline=None)
-@given(style=st.sampled_from([*STYLES, "mlx4", "bnxt"]), script=st.lists(steps, max_size=20), seed=st.integers(0, 3))
+@given(
+    style=st.sampled_from([*STYLES, "mlx4", "bnxt"]),
+    script=st.lists(steps, max_size=20),
+    seed=st.integers(0, 3),
+)
 def test_packets_offered_have_left_are_dropped_by_name_or_are_in_flight(style, script, seed):
     pc = new_pc(CPUS, seed=seed, cost=CostModel())
     nic = new_nic(pc, style, queues=1 if style == "e1000e" else 3)
