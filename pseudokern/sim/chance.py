@@ -73,7 +73,7 @@ class Chance:
         if len(items) > BYTES:
             whole = QUANTILES // len(items) * len(items)
             table = [*items] * (QUANTILES // len(items))
-            return (table[number] for number in self._quantiles() if number < whole)
+            return map(table.__getitem__, filter(whole.__gt__, self._quantiles()))
         table = [*items] * (BYTES // len(items))
         excess = bytes(range(len(table), BYTES))
         blocks = iter(lambda: self.random.randbytes(BLOCK).translate(None, excess), None)
@@ -121,6 +121,6 @@ def _exponential_gaps(mean_ns: float) -> _Gaps:
 def _shuffled_waits() -> list[float]:
     """The middles of QUANTILES equal slices of the exponential distribution with mean 1."""
     waits = [-math.log(1.0 - (i + 0.5) / QUANTILES) for i in range(QUANTILES)]
-    scale = QUANTILES / sum(waits)
+    scale = QUANTILES / sum(waits, 0.0)
     draw = Random("the same for everybody").random
     return [wait * scale for wait in sorted(waits, key=lambda _: draw())]

@@ -36,9 +36,8 @@ class Histogram:
         """So many percent of the durations are this short or shorter; 0 if there are none."""
         buckets = sorted(self._counts)
         wanted = self.total * percent / 100
-        for bucket, so_far in zip(
-            buckets, accumulate(self._counts[bucket] for bucket in buckets), strict=True
-        ):
+        so_far_counts = accumulate(map(self._counts.__getitem__, buckets))
+        for bucket, so_far in zip(buckets, so_far_counts, strict=True):
             if so_far >= wanted:
                 return min(_end_of(bucket), self.most_ns)
         return 0
