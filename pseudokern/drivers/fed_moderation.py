@@ -154,7 +154,7 @@ class FedModeration(Moderation):
         packets = end - head
         if (
             fed is None
-            or now_ns < fed.cpu.ready_ns
+            or now_ns < (cpu := fed.cpu).ready_ns
             or now_ns < (this := fed.this).softirq_end_ns
             or this.softirq_pending
             or not 0 < packets < NAPI_WEIGHT
@@ -162,7 +162,6 @@ class FedModeration(Moderation):
             or (self.adaptive is not None and not self.adaptive.only_counts())
         ):
             return self._interrupt_and_look(now_ns)
-        cpu = fed.cpu
         feed.head = feed.seen = end
         cpu.ready_ns = cpu.busy_until_ns = now_ns + fed.cost_ns
         this.softirq_end_ns = now_ns + fed.work_ns[packets]

@@ -115,9 +115,9 @@ class Timeline:
         stop_at = self.events + most
         try:
             while (key := heap[0]) < limit:
-                if self.events >= stop_at:
+                if (events := self.events) >= stop_at:
                     return False
-                self.events += 1
+                self.events = events + 1
                 self.now_ns = now_ns = key >> SOURCE_BITS
                 # schedule() only looks forward, so key is still on top when the gate returns.
                 if next_key := gates[key & SOURCE_MASK](now_ns):
