@@ -55,6 +55,7 @@ _SYS = (
     "bus/pci/devices/*/driver",
     "bus/pci/devices/*/irq",
     "bus/pci/devices/*/msi_irqs/*",
+    "bus/pci/devices/*/net/*/ifindex",
     "bus/pci/devices/*/numa_node",
     "bus/pci/devices/*/revision",
     "bus/pci/devices/*/subsystem_device",

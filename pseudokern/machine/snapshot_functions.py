@@ -37,9 +37,13 @@ class Vector:
 
 @dataclass
 class Function:
-    """A PCI function: its identity, its messages, the handlers on its INTx line."""
+    """A PCI function: its identity, its messages, the handlers on its INTx line.
+
+    interface  what its network interface is called, if that was recorded
+    """
 
     bdf: str
+    interface: str = ""
     identity: dict[str, object] = field(default_factory=dict)
     linux_driver: str = ""
     kind: str = "msix"
@@ -89,9 +93,11 @@ def read_functions(recorded: Recorded) -> list[Function]:
     files = recorded.recording.files
     found: dict[str, Function] = {}
     for path in files:
-        match = re.match(rf"sys/bus/pci/devices/({_BDF})/", path)
+        match = re.match(rf"sys/bus/pci/devices/({_BDF})/(?:net/([\w.-]{{1,15}})/)?", path)
         if match and match[1] not in found:
             found[match[1]] = _described(match[1], recorded)
+        if match and match[2]:
+            found[match[1]].interface = match[2]
     for irq, row in sorted(recorded.rows.items()):
         place = message_place(row)
         if place is None:

@@ -56,7 +56,7 @@ def _nic(function: Function, names: list[str], recorded: Recorded) -> dict[str, 
         for queues in {len(names) - 1, (len(names) - 1) // 2, len(names) // 3}:
             if not 1 <= queues <= MOST_QUEUES or (style_name == "e1000e" and queues > 1):
                 continue
-            for name in _interfaces(names):
+            for name in _interfaces(function, names):
                 layout = style.vectors(name, function.bdf, queues)
                 if [vector.name for vector in layout] != names or len(names) < style.least_vectors:
                     continue
@@ -81,13 +81,16 @@ def _nic(function: Function, names: list[str], recorded: Recorded) -> dict[str, 
     return None
 
 
-def _interfaces(names: list[str]) -> Iterator[str]:
+def _interfaces(function: Function, names: list[str]) -> Iterator[str]:
     """What the interface of a card may be called that has vectors of these names."""
-    seen = set()
+    seen = {""}
+    if function.interface:
+        seen.add(function.interface)
+        yield function.interface
     for text in (names[0], names[-1]):
         words = re.split(r"-(?:rx|tx|rxtx|TxRx|input|output|config|event)\b", text)
         for word in (words[0], words[0].removeprefix("ice-")):
-            if word and word not in seen:
+            if word not in seen:
                 seen.add(word)
                 yield word
 

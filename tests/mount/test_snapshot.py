@@ -54,3 +54,18 @@ def test_snapshot_of_a_mounted_machine_boots_into_its_caches(machine, boot, tmp_
         assert len(names) >= 40
         for name in names:
             assert (name, (copy / name).read_text()) == (name, (original / name).read_text())
+
+
+def test_card_keeps_the_name_that_its_vectors_do_not_tell(boot, tmp_path):
+    machine = tmp_path / "mlx5.toml"
+    machine.write_text(
+        '[machine]\ncpus = 2\n[[device]]\nname = "ens5"\ndriver = "pseudokern.drivers.nic"\n'
+        'style = "mlx5"\nqueues = 2\n'
+    )
+    original = boot(machine, "--clock", "step", at="original").directory
+    file = tmp_path / "copy.toml"
+    made = pseudokern(
+        "snapshot", "--proc", original / "proc", "--sys", original / "sys", "-o", file
+    )
+    assert made.returncode == 0, made.stderr
+    assert 'name = "ens5"' in file.read_text()
