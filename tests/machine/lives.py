@@ -90,6 +90,7 @@ more_steps = steps | st.one_of(
     st.tuples(st.just("coalesce"), st.sampled_from([0, 0x107, 0x21F])),
     st.tuples(st.just("steal"), st.sampled_from(["cpus=1-2 share=30% burst=300us", "off"])),
     st.tuples(st.just("updown"), st.booleans()),
+    st.tuples(st.just("xdp"), st.lists(st.integers(0, 4), max_size=5)),
 )
 
 
@@ -98,7 +99,7 @@ def boards(draw: st.DrawFn) -> str:
     """A machine file."""
     text = BOARD.format(
         user=draw(st.sampled_from([0, 20])),
-        style=draw(st.sampled_from(["igb", "mlx5", "ice"])),
+        style=draw(st.sampled_from(["igb", "mlx5", "ice", "bnxt", "mlx4"])),
         queues=draw(st.integers(1, 4)),
     )
     if draw(st.booleans()):
@@ -116,6 +117,7 @@ class Life:
     """One machine, and what is done to it."""
 
     def __init__(self, folder, board: str) -> None:
+        self.folder = folder
         path = folder / "machine.toml"
         path.write_text(board)
         self.machine = Machine(load(str(path)), 0)
@@ -180,7 +182,15 @@ class Life:
         self.nic.set_ring_size(size)
 
     def _do_channels(self, count: int) -> None:
-        self.nic.ethtool.set_channels({"combined": count})
+        kinds = {"combined", "rx", "tx"} & self.nic.ethtool.channels().keys()
+        with suppress(OSError):  # some drivers can have no more than at first
+            self.nic.ethtool.set_channels(dict.fromkeys(kinds, count))
+
+    def _do_xdp(self, actions: list[int]) -> None:
+        """A program that returns these in turn, or none."""
+        text = f"from itertools import cycle\n\nturns = cycle({actions})\n"
+        (self.folder / "xdp.py").write_text(f"{text}decide = lambda frame: next(turns)\n")
+        self.write("xdp/eth0", "./xdp.py:decide" if actions else "off")
 
     def _do_threaded(self, threaded: bool) -> None:
         self.nic.napi.threaded = threaded
