@@ -38,9 +38,12 @@ class Latency:
         """So many frames come to the card from now on."""
         self.stride = max(1, round(rate_hz / MEASURED_HZ))
 
-    def gap(self) -> int:
-        """How many polls from one that is measured to the next, by chance."""
-        return 1 + int(self._chance.random.random() * (2 * self.stride - 1))
+    def gap(self, stride: int = 0) -> int:
+        """How many polls from one that is measured to the next, by chance.
+
+        stride: on average, instead of the one that the rate makes best
+        """
+        return 1 + int(self._chance.random.random() * (2 * (stride or self.stride) - 1))
 
     def is_next(self) -> bool:
         """Whether the present one is measured."""

@@ -1,5 +1,6 @@
 """Draw the curves that the tests here are about, for docs/curves.md: scripts/plots."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ mpl.use("svg")  # before pyplot looks for a display
 from matplotlib import pyplot as plt
 
 from tests.curves.reception import KINDS, program_share, reception, waits
+from tests.curves.to_program import WAYS, Heard, heard
 from tests.drivers.test_nvme_coalescing import measure
 
 FOLDER = Path(__file__).parents[2] / "docs/plots"
@@ -30,6 +32,7 @@ def main() -> None:
         lambda *at: 100 * program_share(*at),
     )
     _latency()
+    _to_program()
     _nvme()
 
 
@@ -57,6 +60,33 @@ def _latency() -> None:
     axes.set(ylabel="us from wire to poll; dotted: p99")
     axes.legend()
     _save(figure, "latency")
+
+
+def _to_program() -> None:
+    """Throughput, latency and CPU against load, for each way to a program."""
+    shown: tuple[tuple[str, str, Callable[[Heard], float]], ...] = (
+        ("polled-goodput", "packets that the program gets a second", lambda at: at.served_hz),
+        ("polled-latency", "us from wire to program; dotted: p99", lambda at: _us(at.p50_ns)),
+        ("polled-busy", "% of the CPU", lambda at: 100 * at.busy),
+    )
+    for name, what, value in shown:
+        figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+        for number, way in enumerate(WAYS):
+            seen, color = [heard(way, offered_hz) for offered_hz in OFFERED_HZ], f"C{number}"
+            axes.plot(OFFERED_HZ, list(map(value, seen)), marker=".", color=color, label=way)
+            if name == "polled-latency":
+                axes.plot(OFFERED_HZ, [_us(at.p99_ns) for at in seen], ls=":", color=color)
+        scale = "linear" if name == "polled-busy" else "log"
+        axes.set(xscale="log", yscale=scale, xlabel="packets offered a second", ylabel=what)
+        if name == "polled-goodput":
+            axes.set(ylim=(10_000, 10_000_000))
+        axes.legend()
+        _save(figure, name)
+
+
+def _us(latency_ns: int) -> float:
+    """No point where there was no packet."""
+    return latency_ns / 1e3 if latency_ns else math.nan
 
 
 def _nvme() -> None:
