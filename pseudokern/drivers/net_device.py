@@ -66,6 +66,9 @@ class NetDevice(IntxDevice):
         """ndo_change_mtu(). The errno of a driver that cannot have that."""
         self.mtu = mtu
 
+    def link_down(self) -> None:
+        """Say that somebody has set the interface down, if the driver does."""
+
     def release(self) -> None:
         self.is_up = False
         super().release()

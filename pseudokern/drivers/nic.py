@@ -29,6 +29,7 @@ from pseudokern.drivers.keys import (
     XdpFile,
 )
 from pseudokern.drivers.net_device import NetDevice, Received, Transmitted
+from pseudokern.drivers.nic_link import say_down, say_up
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.nic_traffic import start_traffic
 from pseudokern.drivers.pci_keys import PCI_KEYS
@@ -163,6 +164,10 @@ class Nic(NetDevice):
         if "tx" in self.__dict__:
             self.tx.start()
         start_traffic(self)
+        say_up(self, len(self.vectors))
+
+    def link_down(self) -> None:
+        say_down(self)
 
     def stop(self) -> None:
         self.stop_traffic()

@@ -1,12 +1,19 @@
-"""Keep a network card's link: flow control by pause frames, `ethtool -a` and `-A`.
+"""Keep a network card's link: what the log says of it, and pause frames, `ethtool -a` and `-A`.
 
 Follows get_pauseparam() and set_pauseparam() of the drivers. Nobody sends pause frames here, and
-none come: a ring that is full drops.
+none come: a ring that is full drops. To negotiate takes no time; copper takes seconds.
 """
 
 import errno
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from pseudokern.kernel.printk import Level
+
+if TYPE_CHECKING:
+    from pseudokern.drivers.nic import Nic
+
+VMXNET3_INTX, VMXNET3_MSIX = 1, 3
 
 
 class _Style(NamedTuple):
@@ -52,6 +59,12 @@ class Pause:
             shown |= {"rx-negotiated": shown["rx"], "tx-negotiated": shown["tx"]}
         return {name: "on" if is_on else "off" for name, is_on in shown.items()}
 
+    @property
+    def words(self) -> str:
+        """Rx/Tx, Rx, Tx or None."""
+        rx, tx = self._state["rx"], self._state["tx"]
+        return "/".join(word for word, is_on in (("Rx", rx), ("Tx", tx)) if is_on) or "None"
+
     def ask(self, wanted: Mapping[str, int]) -> None:
         """-A.
 
@@ -71,3 +84,43 @@ class Pause:
         if self._style is None:
             raise OSError(errno.EOPNOTSUPP, "no flow control")
         return self._style
+
+
+def say_up(nic: "Nic", vectors: int) -> None:
+    """The interface has been set up. 0 vectors: it has the INTx line."""
+    for text in _up(nic.options["style"], nic.name, nic.ethtool.pause, vectors):
+        _say(nic, text)
+
+
+def say_down(nic: "Nic") -> None:
+    """Somebody has set it down."""
+    if text := _DOWN.get(nic.options["style"]):
+        _say(nic, text)
+
+
+def _say(nic: "Nic", text: str) -> None:
+    nic.kernel.log.printk(Level.INFO, f"{nic.label} {nic.name}: {text}")
+
+
+def _up(style: str, name: str, pause: Pause, vectors: int) -> list[str]:
+    match style:
+        case "e1000e":
+            return [f"NIC Link is Up 1000 Mbps Full Duplex, Flow Control: {pause.words}"]
+        case "igb":
+            said = f"Full Duplex, Flow Control: {pause.words.upper().replace('NONE', 'None')}"
+            return [f"igb: {name} NIC Link is Up 1000 Mbps {said}"]
+        case "ice":
+            fec = "Requested FEC: RS-FEC, Negotiated FEC: RS-FEC"
+            autoneg = "Autoneg Advertised: On, Autoneg Negotiated: True"
+            said = f"NIC Link is up 100 Gbps Full Duplex, {fec}, {autoneg}"
+            return [f"{said}, Flow Control: {pause.words}"]
+        case "mlx5":
+            return ["Link up"]
+        case "vmxnet3":
+            kind = VMXNET3_MSIX if vectors else VMXNET3_INTX
+            allocated = f"intr type {kind}, mode 0, {max(vectors, 1)} vectors allocated"
+            return [allocated, "NIC Link is Up 10000 Mbps"]
+    return []
+
+
+_DOWN = {"e1000e": "NIC Link is Down", "mlx5": "Link down"}

@@ -183,8 +183,9 @@ def store_flags(
     """Set the interface up or down; the other flags stay. EINVAL: that is no number."""
     if kstrtoul(data, f"{device.name}/flags") & IFF_UP:
         device.open()
-    else:
+    elif device.is_up:
         device.close()
+        device.link_down()
 
 
 def show_operstate(

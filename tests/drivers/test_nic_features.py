@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_features import FEATURES, TSO, Features
 from pseudokern.drivers.nic_link import Pause
 from pseudokern.drivers.nic_styles import STYLES
+from tests.machine_parts import log_of
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -94,3 +96,25 @@ def test_flow_control_is_what_the_driver_lets_set(style, wanted, expected):
     else:
         pause.ask(wanted)
         assert expected.items() <= pause.show().items()
+
+
+@pytest.mark.parametrize(
+    ("style", "up", "down"),
+    [
+        ("e1000e", ["NIC Link is Up 1000 Mbps Full Duplex, Flow Control: Rx/Tx"],
+         ["NIC Link is Down"]),
+        ("igb", ["igb: eth0 NIC Link is Up 1000 Mbps Full Duplex, Flow Control: RX/TX"], []),
+        ("mlx5", ["Link up"], ["Link down"]),
+        ("vmxnet3", ["intr type 3, mode 0, 3 vectors allocated", "NIC Link is Up 10000 Mbps"], []),
+        ("virtio-net", [], []),
+    ],
+)  # fmt: skip
+def test_link_is_told_in_the_log_as_its_driver_does(pc, plug, style, up, down):
+    def said():
+        return [text.partition(" eth0: ")[2] for text in log_of(pc) if " eth0: " in text]
+
+    card = plug(Nic, "eth0", style=style, queues=2)
+    assert said() == up
+    card.close()
+    card.link_down()
+    assert said() == up + down
