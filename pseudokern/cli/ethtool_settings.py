@@ -140,7 +140,7 @@ def _coalesce_lines(found: Mapping[str, str]) -> str:
     )
     return (
         f"Adaptive RX: {switch('adaptive-rx')}  TX: {switch('adaptive-tx')}\n"
-        f"{rows}\nCQE mode RX: n/a  TX: n/a\n\n"
+        f"{rows}\nCQE mode RX: {switch('cqe-mode-rx')}  TX: {switch('cqe-mode-tx')}\n\n"
     )
 
 

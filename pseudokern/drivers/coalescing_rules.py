@@ -42,7 +42,7 @@ class DriverSaid(OSError):
 def accepted(style: str, ops: Ops, had: Settings, wanted: Settings) -> dict[str, int]:
     """The settings from now on.
 
-    EINVAL, ERANGE  the driver cannot have that
+    EINVAL, ERANGE, EOPNOTSUPP  the driver cannot have that
     """
     return _RULES[style](ops, had, {**had, **wanted})
 
@@ -170,10 +170,12 @@ def _mlx4(_ops: Ops, _had: Settings, new: dict[str, int]) -> dict[str, int]:
 
 
 def _bnxt(_ops: Ops, had: Settings, new: dict[str, int]) -> dict[str, int]:
-    """Nothing is refused, but numbers are kept in 16 bits, and it looks at nothing else when
-    adaptive moderation is switched off."""
+    """No number is refused, but they are kept in 16 bits, and it looks at nothing else when
+    adaptive moderation is switched off. Timers that every frame begins anew this card has not."""
     if had["adaptive-rx"] and not new["adaptive-rx"]:
         return {**had, "adaptive-rx": 0}
+    if new["cqe-mode-rx"] or new["cqe-mode-tx"]:
+        raise OSError(errno.EOPNOTSUPP, "cqe-mode: the card cannot do that")
     for side, buffers in BNXT_BUFFERS.items():
         for suffix in ("", "-irq"):
             new[f"{side}-usecs{suffix}"] %= UINT16_RANGE

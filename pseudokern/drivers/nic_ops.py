@@ -126,6 +126,7 @@ OPS = {
             "adaptive-rx": 0, "stats-block-usecs": 1_000_000,
             "rx-usecs": 10, "rx-frames": 15, "rx-usecs-irq": 1, "rx-frames-irq": 1,
             "tx-usecs": 28, "tx-frames": 30, "tx-usecs-irq": 2, "tx-frames-irq": 2,
+            "cqe-mode-rx": 0, "cqe-mode-tx": 0,
         },
         is_gap=False,
         key_bytes=40,

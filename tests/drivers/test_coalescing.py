@@ -196,6 +196,12 @@ def test_bnxt_refuses_no_number_and_shows_what_it_made_of_it(plug, wanted, shown
     assert shown.items() <= ethtool.coalescing().items()
 
 
+def test_bnxt_card_has_no_timers_that_every_frame_begins_anew(plug):
+    ethtool = plug(Nic, "eth0", style="bnxt").ethtool
+    assert refusal(ethtool.set_coalescing, {"cqe-mode-rx": 1}) == errno.EOPNOTSUPP
+    assert ethtool.coalescing()["cqe-mode-rx"] == 0
+
+
 def test_bnxt_looks_at_nothing_else_when_it_stops_to_be_adaptive(plug):
     ethtool = plug(Nic, "eth0", style="bnxt").ethtool
     ethtool.set_coalescing({"adaptive-rx": 1})

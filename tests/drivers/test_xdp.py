@@ -133,6 +133,22 @@ def test_softirqs_take_the_time_of_each_run_and_of_each_packet_that_is_made(
     assert sum(this.rx_packets for this in pc.kernel.cpus) == made
 
 
+def test_cpu_that_polls_4_million_frames_a_second_drops_9_million_of_them(pc, plug, tmp_path):
+    card = plug(Nic, "eth0", style="mlx5")
+    card.set_load(load(rate=9_000_000.0))
+    run_for(pc, 5 * MS)
+    assert check_nothing_vanished(card)["dropped_rx_missed_errors"] > 20_000
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_DROP))
+    run_for(pc, MS)
+    before = check_nothing_vanished(card), sum(this.softirq_ns for this in pc.kernel.cpus)
+    run_for(pc, 10 * MS)
+    after = check_nothing_vanished(card), sum(this.softirq_ns for this in pc.kernel.cpus)
+    grown = {name: after[0][name] - before[0][name] for name in before[0]}
+    assert grown["dropped_rx_missed_errors"] == 0
+    assert grown["dropped_xdp_drop"] == pytest.approx(90_000, rel=0.02)
+    assert after[1] - before[1] == pytest.approx(4 * MS, rel=0.3)
+
+
 @pytest.mark.parametrize("style", ["mlx5", "igb"])
 def test_only_some_drivers_count_dropped_frames_as_received(pc, plug, tmp_path, style):
     card = plug(Nic, "eth0", style=style, rate="20 kHz")
