@@ -215,6 +215,8 @@ class Nic(NetDevice):
 
     def release(self) -> None:
         super().release()
+        if "tx" in self.__dict__:
+            self.tx.stop()
         self.ethtool.end()
         if "napi" in self.__dict__:
             self.napi.end()

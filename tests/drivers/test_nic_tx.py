@@ -4,7 +4,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pseudokern.drivers.net_load import NET_LOAD_KEYS
@@ -383,6 +383,9 @@ def check_books(nic):
         assert ring.in_flight < ring.size
 
 
+@example(style="igb", script=[("send", 2, 0, 0), ("run", 1776), ("unbind",)], seed=0).via(
+    "a queue that NET_TX was going to run when its driver let go"
+)
 @settings(max_examples=120, deadline=None)
 @given(
     style=st.sampled_from([*STYLES, "mlx4", "bnxt"]),
