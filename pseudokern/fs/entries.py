@@ -210,6 +210,9 @@ COLLECTIONS = {
     "{application}": Collection(
         _later("application", "application_names"), _later("application", "find_application")
     ),
+    "{fair server}": Collection(
+        _later("fair_server", "server_names"), _later("fair_server", "find_server")
+    ),
     "{loaded}": Collection(_later("load", "loaded_names"), _later("load", "find_loaded")),
     "{card}": Collection(_later("xdp", "card_names"), _later("xdp", "find_card")),
     "{rx queue}": Collection(
@@ -581,6 +584,16 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
         0o400,
         _later("sys_net_tx", "show_qdisc"),
         exists=_later("sys_net_tx", "knows_qdisc"),
+    ),
+    Folder("sys/kernel/debug/sched", 0o755, _later("fair_server", "are_there")),
+    *(
+        Entry(
+            f"sys/kernel/debug/sched/fair_server/{{fair server}}/{name}",
+            0o644,
+            _later("fair_server", f"show_{name}"),
+            _later("fair_server", f"store_{name}"),
+        )
+        for name in ("period", "runtime")
     ),
     Entry(f"{_DEBUG}/halt", 0o200, None, debug.store_halt),
     Special(f"{_DEBUG}/irqctl", 0o600, debug.IrqctlFile),

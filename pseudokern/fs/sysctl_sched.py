@@ -5,13 +5,13 @@ Follows kernel/sched/rt.c: sched_rt_handler() and sched_rr_handler().
 
 import errno
 
+from pseudokern.fs.fair_server import check_bandwidth
 from pseudokern.fs.sysctl_kernel import parse_int
 from pseudokern.kernel.kernel import RR_TIMESLICE_MS
 from pseudokern.machine.machine import Machine
 
 INT_MAX = 2**31 - 1
 NO_LIMIT = -1
-FAIR_SHARE = 20  # one in so many: what the fair servers of all CPUs are admitted with
 
 
 def show_sched_rt_period_us(machine: Machine) -> bytes:
@@ -50,13 +50,12 @@ def _check(machine: Machine, period_us: int, runtime_us: int) -> None:
     """sched_rt_global_validate(), sched_dl_global_validate().
 
     EINVAL  real-time tasks would get more than there is
-    EBUSY   from 6.12 on: less than 5 %, which the fair servers have been admitted with
+    EBUSY   from 6.12 on: less than the fair servers have been admitted with, usually 5 %
     """
     if runtime_us == NO_LIMIT:
         return
     if runtime_us > period_us:
         why = f"sched_rt_runtime_us {runtime_us} is more than sched_rt_period_us {period_us}"
         raise OSError(errno.EINVAL, why)
-    if not machine.kernel.behaviour.throttles_rt and runtime_us * FAIR_SHARE < period_us:
-        why = f"{runtime_us} us of {period_us}: the fair servers have 5 % of it"
-        raise OSError(errno.EBUSY, why)
+    if not machine.kernel.behaviour.throttles_rt:
+        check_bandwidth(machine, machine.kernel.fair_servers, runtime_us, period_us)

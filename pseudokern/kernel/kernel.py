@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NS_PER_S = 1_000_000_000
 RR_TIMESLICE_MS = 100
+FAIR_SERVER_NS = (50_000_000, 1_000_000_000)
 
 
 class Hog:
@@ -76,6 +77,7 @@ class Kernel:
     stuck_at    where handlers are that keep a CPU for long: a call trace, by CPU
     sched       shares CPUs between programs; None if there are no applications
     rt_period_us, rt_runtime_us, rr_timeslice_ms  sysctls: rt_limit.py; the turn of a SCHED_RR task
+    fair_servers  runtime and period of the fair server of each CPU that has others than usual
     hogs        the threads that compute without sleeping, by CPU
     napi_ids    how many queues have got a number
     net_tx      sends packets; None if nobody has sent any (net_tx.py)
@@ -139,6 +141,7 @@ class Kernel:
         self.rt_period_us = 1_000_000
         self.rt_runtime_us = 950_000
         self.rr_timeslice_ms = RR_TIMESLICE_MS
+        self.fair_servers: dict[CpuId, tuple[int, int]] = {}
         self.fold_irq_time: Callable[[PerCpu], int] = lambda _this: 0
         self.occupy: Callable[[PerCpu, int], object] = lambda _this, _duration_ns: None
         self.want: Callable[[PerCpu], None] = lambda _this: None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from pseudokern.kernel.kernel import Kernel
+from pseudokern.kernel.kernel import FAIR_SERVER_NS, Kernel
 from pseudokern.kernel.printk import Level
 from pseudokern.sim.alarm import Alarm
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pseudokern.kernel.runqueue import RunQueue
 
 NS_PER_US = 1_000
-SERVER_RUNTIME_NS = 50_000_000
-SERVER_PERIOD_NS = 1_000_000_000
 
 
 class RtLimit(Protocol):
@@ -34,6 +32,9 @@ class RtLimit(Protocol):
 
     def look(self) -> None:
         """Its CPU ticks, or another task begins to run there."""
+
+    def restart(self) -> None:
+        """Its parameters have changed."""
 
 
 class RtThrottle:
@@ -58,6 +59,9 @@ class RtThrottle:
             queue.rt.throttled = True
             self._period.tell()
             queue.reschedule()
+
+    def restart(self) -> None:
+        self.look()
 
     def refill(self) -> None:
         """A period is over."""
@@ -116,6 +120,7 @@ class FairServer:
 
     def __init__(self, queue: "RunQueue", kernel: Kernel) -> None:
         self._queue = queue
+        self._kernel = kernel
         self._timeline = kernel.timeline
         self._alarm = Alarm(kernel.timeline, self._ring)
         self._state = _Server.OFF
@@ -127,10 +132,20 @@ class FairServer:
     def fair_first(self) -> bool:
         return self._state is _Server.RUNNING
 
+    @property
+    def _parameters_ns(self) -> tuple[int, int]:
+        """Runtime, and period."""
+        return self._kernel.fair_servers.get(self._queue.this.cpu, FAIR_SERVER_NS)
+
+    def restart(self) -> None:
+        """With other parameters; dl_server_apply_params()."""
+        self._state = _Server.OFF
+        self._queue.reschedule()
+
     def look(self) -> None:
         queue = self._queue
         ran_ns, self._seen_ns = queue.fair_ns - self._seen_ns, queue.fair_ns
-        if not queue.has_fair:
+        if not queue.has_fair or not self._parameters_ns[0]:
             self._state = _Server.OFF
             self._alarm.cancel()
             return
@@ -148,8 +163,8 @@ class FairServer:
     def _defer(self) -> None:
         """A new period; the CPU is left to fair tasks at its end, if they have to wait so long."""
         self._state = _Server.DEFERRED
-        self._left_ns = SERVER_RUNTIME_NS
-        self._deadline_ns = self._timeline.now_ns + SERVER_PERIOD_NS
+        self._left_ns, period_ns = self._parameters_ns
+        self._deadline_ns = self._timeline.now_ns + period_ns
 
     def _arm(self) -> None:
         """The timer, which nobody needs as long as there are only fair tasks."""
@@ -165,8 +180,8 @@ class FairServer:
         self.look()
         now_ns = self._timeline.now_ns
         if self._state is _Server.THROTTLED and self._deadline_ns <= now_ns:
-            self._deadline_ns += SERVER_PERIOD_NS
-            self._left_ns = SERVER_RUNTIME_NS
+            self._left_ns, period_ns = self._parameters_ns
+            self._deadline_ns += period_ns
         elif self._state is not _Server.DEFERRED or self._deadline_ns - self._left_ns > now_ns:
             return
         self._state = _Server.RUNNING

@@ -310,6 +310,8 @@ class RunQueue:
         task.compute(system_ns=cost_ns if before is None else cost_ns // 2)
         if self.rt.count:
             self._sched.push_rt(self)
+        if self._kernel.nohz_full:
+            self._sched.keep_ticking(self.this)  # for another kind of task it may have to
         return task
 
     def _pick(self, before: SchedTask | None) -> SchedTask | None:

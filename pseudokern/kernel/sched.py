@@ -160,6 +160,11 @@ class Scheduler:
             queue.rt.take(task)
             self._enqueue(task, cpu)
 
+    def restart_limit(self, cpu: CpuId) -> None:
+        """The fair server of a CPU has other parameters."""
+        if (limit := self.queues[cpu].limit) is not None:
+            limit.restart()
+
     def _limit_rt(self) -> None:
         """There are real-time tasks from now on."""
         if self._limits_rt:

@@ -91,3 +91,26 @@ def test_without_a_limit_nothing_is_left_for_fair_tasks_of_6_1():
     run_for(pc, 3 * SECOND_NS)
     assert used(pc, fair) < 5 * MS
     assert told(pc) == 0
+
+
+def test_the_fair_server_of_a_cpu_that_does_not_tick_for_a_fifo_task_ends_in_time():
+    pc = machine("6.12")
+    pc.kernel.nohz_full = 0b10
+    pc.apic_timers.ticks.keep_time()
+    fair, _ = started(pc, Busy, 0b10), hog(pc)
+    run_for(pc, 5 * SECOND_NS)
+    assert used(pc, fair) == pytest.approx(5 * 52 * MS, abs=15 * MS)
+
+
+def test_a_fair_server_gives_what_it_is_told_to_and_nothing_if_that_is_0():
+    pc = machine("6.12")
+    pc.kernel.fair_servers = {1: (20 * MS, 100 * MS)}
+    fair = started(pc, Busy, 0b10)
+    hog(pc)
+    run_for(pc, 2 * SECOND_NS)
+    assert used(pc, fair) == pytest.approx(2 * 200 * MS, rel=0.2)
+    pc.kernel.fair_servers = {1: (0, 100 * MS)}
+    pc.kernel.sched.restart_limit(1)
+    had_ns = used(pc, fair)
+    run_for(pc, 2 * SECOND_NS)
+    assert used(pc, fair) - had_ns < 5 * MS
