@@ -74,7 +74,7 @@ class Tree:
         return found.node.target(self.machine, *found.keys)
 
     def open(self, path: str, flags: int, caller: Caller) -> OpenFile:
-        """EACCES: not for this caller, or nothing can be written there. EINVAL: O_DIRECT."""
+        """EACCES: not for this caller, or not made for that. EINVAL: O_DIRECT."""
         found = self._find(path)
         node = found.node
         if isinstance(node, Directory):
@@ -91,6 +91,8 @@ class Tree:
             return JournaledFile(self, path, node.open(self.machine, opening, *found.keys))
         if writes and node.store is None and not found.in_proc:
             raise OSError(errno.EACCES, f"{path} cannot be written")
+        if reads and node.show is None and not found.in_proc and not found.in_debugfs:
+            raise OSError(errno.EACCES, f"{path} cannot be read")
         # Only what stands for an object can be gone while it is open.
         file = TreeFile(self, found, node, self._attributes(found) if found.keys else None)
         self._open.setdefault(path, []).append(file)

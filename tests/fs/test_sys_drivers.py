@@ -89,3 +89,9 @@ def test_unbound_card_has_no_interface_and_is_up_when_it_is_bound_again(q4):
     assert "eth0" not in names(q4, NET)
     q4.write("/sys/bus/pci/drivers/e1000e/bind", address)
     assert b"eth0-rx-0" in q4.read("/proc/interrupts")
+
+
+def test_files_that_are_only_written_cannot_be_opened_to_read_not_even_by_root(q4):
+    for path in (f"{NVME}/bind", f"{NVME}/unbind", "/sys/bus/pci/drivers_probe"):
+        with pytest.raises(PermissionError, match="cannot be read"):
+            q4.read(path)
