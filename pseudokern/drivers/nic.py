@@ -219,8 +219,11 @@ class Nic(NetDevice):
             self.tx.stop()
         self.ethtool.end()
         if "napi" in self.__dict__:
+            receiver = self.napi.receiver
             self.napi.end()
             del self.napi
+            if receiver is not None:
+                self.napi.receiver = receiver  # its sockets outlive the interface
         if "xdp" in self.__dict__:
             self.xdp.end()
             del self.xdp

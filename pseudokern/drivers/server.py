@@ -13,7 +13,7 @@ its work for a packet is done it may answer: answers.py.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pseudokern.drivers.answers import Answers
 from pseudokern.drivers.application import Application
@@ -150,9 +150,10 @@ class Server(Application[ServerTask]):
         """The flows of a queue, which all have as many packets."""
         self._hashes[queue] = hashes or (number * GOLDEN & (1 << HASH_BITS) - 1,)
 
-    def feed_of(self, queue: Napi) -> Feed:
-        """What says when packets come to a queue of the card."""
-        return self._nic.feed(self._nic.rings.index(cast("RxQueue", queue)))
+    def feed_of(self, queue: Napi) -> Feed | None:
+        """What says when packets come to a queue; None: the card does not use it any more."""
+        queues: list[Napi] = [*self._nic.queues]
+        return self._nic.feed(queues.index(queue)) if queue in queues else None
 
     def receive(
         self,

@@ -38,7 +38,8 @@ def store_application(machine: Machine, data: bytes, application: AnyApplication
 
 
 def show_new(_machine: Machine) -> bytes:
-    return b"name=NAME kind=server device=CARD\nname=NAME kind=io device=DRIVE\n"
+    kinds = (("server", "CARD"), ("poll-mode", "CARD"), ("io", "DRIVE"))
+    return "".join(f"name=NAME kind={kind} device={what}\n" for kind, what in kinds).encode()
 
 
 def store_new(machine: Machine, data: bytes) -> None:

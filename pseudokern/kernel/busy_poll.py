@@ -59,7 +59,7 @@ class BusyLoop:
         self._interrupts = False
         self._end_ns = 0
 
-    def goes_on(self, feed_of: Callable[[Napi], Feed]) -> bool:
+    def goes_on(self, feed_of: Callable[[Napi], Feed | None]) -> bool:
         """From step(), when the socket is empty. False: it is time to sleep."""
         now_ns = self._kernel.timeline.now_ns
         if self._entered is None:
@@ -69,10 +69,10 @@ class BusyLoop:
             self._entered = self.napi
             self._net_rx.loops.setdefault(self.napi, []).append(self)
             self._end_ns = now_ns + duration_ns
-        if now_ns >= self._end_ns:
+        feed = feed_of(self._entered)
+        if now_ns >= self._end_ns or feed is None:
             self.stop()
             return False
-        feed = feed_of(self._entered)
         if not self._owns and not self._acquire(self._entered, feed):
             self.task.spin(self._end_ns - now_ns)
             return True

@@ -8,6 +8,9 @@ from typing import NamedTuple
 KEPT = 64
 
 
+_NAMES = {errno.EOPNOTSUPP: "EOPNOTSUPP"}  # Python knows the number as ENOTSUP
+
+
 class Refusal(NamedTuple):
     """One write that failed."""
 
@@ -18,7 +21,7 @@ class Refusal(NamedTuple):
 
     def __str__(self) -> str:
         seconds, rest_ns = divmod(self.now_ns, 1_000_000_000)
-        name = errno.errorcode.get(self.number, str(self.number))
+        name = _NAMES.get(self.number) or errno.errorcode.get(self.number, str(self.number))
         return f"[{seconds:5d}.{rest_ns // 1000:06d}] {self.path}: {name}: {self.reason}"
 
 

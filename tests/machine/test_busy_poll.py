@@ -219,3 +219,19 @@ def test_a_program_can_begin_to_poll_while_it_runs(boot):
     change(machine, web, "busy_poll=50us", LIMITS)
     run_for(machine, 50 * MS)
     assert web.threads[0].loop.rx_packets > 0
+
+
+@pytest.mark.parametrize("keys", ["", "prefer_busy_poll = true\n"])
+def test_a_program_goes_on_with_a_card_that_was_away(boot, keys):
+    machine = boot(BUSY + keys)
+    defer(machine)
+    nic, web = card_of(machine), machine.applications["web"]
+    run_for(machine, 20 * MS)
+    nic.remove()
+    run_for(machine, 5 * MS)
+    nic.attach()
+    nic.open()
+    before = web.counts()["served"]
+    run_for(machine, 50 * MS)
+    assert web.counts()["served"] - before > 900
+    assert web.threads[0].loop.rx_packets > 1_000
