@@ -16,6 +16,7 @@ from pseudokern import compiled
 from pseudokern.kernel import context, stack
 from pseudokern.x86 import window
 
+CALL_NOBODY = {"ends_in_block"}
 PACKAGE = Path(pseudokern.__file__).parent
 
 
@@ -42,8 +43,9 @@ def test_no_frame_that_somebody_looks_for_is_of_a_compiled_function(module):
     found = set(functions_of(tree_of(module)))
     assert not found & wanted
     if f"pseudokern.{module}".startswith(stack._LAYERS):
-        # Functions that bear the kernel's names stand in call traces.
-        assert not [name for name in found if name.isidentifier() and not name.startswith("_")]
+        # Functions that bear the kernel's names stand in call traces, if they call somebody.
+        public = {name for name in found if name.isidentifier() and not name.startswith("_")}
+        assert not public - CALL_NOBODY
 
 
 @pytest.mark.parametrize("module", compiled.MODULES)
