@@ -13,3 +13,7 @@ class E1000(Rtl8139):
 
     IDENTITY: ClassVar = (0x8086, 0x100E, 0x020000)
     DRIVER: ClassVar = "e1000"
+
+    @property
+    def speed_mbps(self) -> int:
+        return 1000

@@ -5,6 +5,7 @@ card's buffer, word by word, and gives it to netif_rx(), which leaves it to the 
 Under a load that handlers alone are busy with, no softirq gets there: receive livelock.
 """
 
+import errno
 from typing import ClassVar
 
 from pseudokern.drivers.device import IrqReturn
@@ -25,6 +26,10 @@ class Ne2kPci(NetDevice):
     KEYS: ClassVar = {**PCI_KEYS, "rate": Key(Rate(), default=0, doc="frames a second")}
     IDENTITY: ClassVar = (0x10EC, 0x8029, 0x020000)
     DRIVER: ClassVar = "ne2k-pci"
+
+    @property
+    def speed_mbps(self) -> int:
+        raise OSError(errno.EINVAL, f"{self.name}: ne2k-pci does not say how fast its link is")
 
     def probe(self) -> None:
         self.buffered = 0

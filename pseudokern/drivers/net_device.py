@@ -41,6 +41,11 @@ class NetDevice(IntxDevice):
     mtu = 1500
 
     @property
+    def speed_mbps(self) -> int:
+        """What the driver says of its link; 0: it does not know. EINVAL: it does not say."""
+        return 100
+
+    @property
     def flags(self) -> int:
         """dev_get_flags(), without what follows from carrier and queues."""
         return IFF_BROADCAST | IFF_MULTICAST | (IFF_UP if self.is_up else 0)

@@ -259,6 +259,10 @@ class Nic(NetDevice):
         self.pc.pci.free(self.function)
         self._alloc_vectors()
 
+    @property
+    def speed_mbps(self) -> int:
+        return 0 if self.options["style"] == "virtio-net" else self.style.mbps
+
     def received(self) -> Received:
         kept, kept_bytes = self.xdp.not_received(self.rings) if "xdp" in self.__dict__ else (0, 0)
         return Received(

@@ -443,7 +443,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
     Entry(f"{_NET}/operstate", 0o444, _later("sys_drivers", "show_operstate")),
     *(
         Entry(f"{_NET}/{name}", 0o444, _later("sys_net", f"show_{name}"))
-        for name in ("address", "broadcast", "carrier", "ifindex", "type")
+        for name in ("address", "broadcast", "carrier", "duplex", "ifindex", "speed", "type")
     ),
     Entry(f"{_NET}/mtu", 0o644, _later("sys_net", "show_mtu"), _later("sys_net", "store_mtu")),
     *(

@@ -112,6 +112,18 @@ def show_carrier(_machine: Machine, _root: str, _function: PciFunction, device: 
     return b"1\n"
 
 
+def show_speed(_machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    """Mbit/s; -1 if the driver does not know. EINVAL: it is down, or the driver does not say."""
+    show_carrier(_machine, _root, _function, device)
+    return b"%d\n" % (device.speed_mbps if device.speed_mbps else -1)
+
+
+def show_duplex(_machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
+    """EINVAL: the same."""
+    show_carrier(_machine, _root, _function, device)
+    return b"full\n" if device.speed_mbps else b"unknown\n"
+
+
 def show_ifindex(machine: Machine, _root: str, _function: PciFunction, device: NetDevice) -> bytes:
     return b"%d\n" % _ifindex(machine, device)
 

@@ -144,3 +144,16 @@ def test_tx_queue_len_is_what_the_qdisc_keeps(card):
     assert lines[0] == "qdisc mq 0: root"
     assert " 50p requeues" in lines[2]
     assert "(dropped 0," not in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("style", "speed", "duplex"),
+    [("igb", "1000", "full"), ("ice", "100000", "full"), ("virtio-net", "-1", "unknown")],
+)
+def test_drivers_say_how_fast_the_link_is_unless_they_do_not_know(card, style, speed, duplex):
+    files = card(style)
+    where = "/sys/class/net/eth0"
+    assert (text(files, f"{where}/speed"), text(files, f"{where}/duplex")) == (speed, duplex)
+    write(files, f"{where}/flags", "0x1002")
+    with pytest.raises(OSError, match="eth0 is down"):
+        text(files, f"{where}/speed")
