@@ -17,6 +17,7 @@ import click
 from pseudokern.cli.at import at_option, check_shows_machine
 from pseudokern.cli.ethtool_device import TOO_LONG, Device, EthtoolError, bad_arguments
 from pseudokern.cli.ethtool_features import set_features, show_features, show_features_json
+from pseudokern.cli.ethtool_link import show_link
 from pseudokern.cli.ethtool_per_queue import per_queue
 from pseudokern.cli.ethtool_rxfh import set_rxfh, show_rxfh
 from pseudokern.cli.ethtool_settings import (
@@ -61,6 +62,7 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
     """Show and set what a network card can do, as ethtool does.
 
     \b
+        pseudokern ethtool eth0
         pseudokern ethtool -c eth0                       # show: -a -c -g -i -k -l -P -S -x
         pseudokern ethtool -C eth0 rx-usecs 50           # set: -A -C -G -K -L -X
         pseudokern ethtool -Q eth0 queue_mask 0x3 --coalesce rx-usecs 20
@@ -85,8 +87,10 @@ def _run(net: Path, arguments: list[str]) -> str:
     if arguments == ["--version"]:
         return VERSION
     is_json, statistics = _flags(arguments)
-    option = arguments.pop(0) if arguments else ""
-    if option not in _BY_OPTION or not arguments:
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in _BY_OPTION):
+        raise bad_arguments()
+    option = arguments.pop(0) if arguments[0].startswith("-") else ""
+    if not arguments or (is_json and not option):
         raise bad_arguments()
     short, found = _BY_OPTION[option]
     run = found.run
@@ -170,6 +174,7 @@ def _per_queue(device: Device, rest: Sequence[str]) -> str:
 
 _SUPPORTS = ("test", "eeprom-access", "register-dump", "priv-flags")
 _OPTIONS: Mapping[str, Option] = {
+    "": Option((), show_link),
     "-a": Option(("--show-pause",), show_pause),
     "-A": Option(("--pause",), set_pause, 76),
     "-c": Option(("--show-coalesce",), show_coalesce),

@@ -46,6 +46,7 @@ _NOT_DRIVERS = {
     "nic_link",
     "nic_napi",
     "nic_ops",
+    "nic_ports",
     "nic_results",
     "nic_rxfh",
     "nic_stat_names",

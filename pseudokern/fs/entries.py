@@ -577,7 +577,7 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             _later("ethtool", f"show_{name}"),
             exists=partial(_later("ethtool", "knows"), name),
         )
-        for name in ("driver", "stats")
+        for name in ("driver", "link", "stats")
     ),
     Entry(
         f"{_DEBUG}/net/{{interface}}/qdisc",

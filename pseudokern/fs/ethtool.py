@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from pseudokern.drivers.net_device import NetDevice
 from pseudokern.drivers.nic import Nic
+from pseudokern.drivers.nic_ports import port
 from pseudokern.drivers.nic_stats import stats
 from pseudokern.machine.machine import Machine
 
@@ -102,6 +103,11 @@ def store_features(_machine: Machine, data: bytes, device: NetDevice) -> None:
     _nic(device).ethtool.features.ask(_numbers(data))
 
 
+def show_link(_machine: Machine, device: NetDevice) -> bytes:
+    nic = _nic(device)
+    return _lines(port(nic.options["style"], is_up=nic.is_up))
+
+
 def show_pause(_machine: Machine, device: NetDevice) -> bytes:
     return _lines(_nic(device).ethtool.pause.show())
 
@@ -116,6 +122,7 @@ _SHOWS = {
     "coalesce_queues": show_coalesce_queues,
     "driver": show_driver,
     "features": show_features,
+    "link": show_link,
     "pause": show_pause,
     "ring": show_ring,
     "rxfh": show_rxfh,

@@ -21,6 +21,7 @@ UP, DOWN = "0x1003", "0x1002"
 DIFFERENT = [
     (re.compile(r"^(version: |firmware-version: ).*$", re.M), r"\1"),
     (re.compile(r"^(     .*: )[0-9]+$", re.M), r"\1N"),  # -S
+    (re.compile(r"^(\tSpeed: )[0-9]+Mb/s$", re.M), r"\1N"),  # vmxnet3 has 10 Gb/s on ESXi
     (re.compile(r"^([0-9a-f]{2}:){39}[0-9a-f]{2}$", re.M), "KEY"),
 ]
 
