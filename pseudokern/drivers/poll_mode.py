@@ -90,7 +90,7 @@ class PollMode(Application[Lcore]):
         """Have vfio-pci get the card; if it cannot, everything is as it was."""
         nic = self._nic
         function, was_bound = nic.function, nic.is_bound
-        if function.driver == DRIVER:
+        if nic.vfio.is_bound:
             return
         if was_bound:
             nic.remove()
