@@ -8,6 +8,7 @@ from bench import compile as compiling
 from bench import hotplug, interrupts, mount, packets, rendering, start
 from bench.figure import Result
 from bench.table import as_text, record
+from pseudokern import compiled
 
 GROUPS = {
     "interrupts": interrupts.measure,
@@ -31,6 +32,8 @@ def main(names: tuple[str, ...], quick: bool, keep: bool) -> None:
 
     But for hotplug all are ratios in one run, made of the medians of repeats that take turns.
     """
+    if problem := compiled.problem():
+        raise click.ClickException(problem)
     other_load, _, _ = os.getloadavg()
     results: list[Result] = []
     for name in names or GROUPS:

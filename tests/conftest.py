@@ -6,11 +6,18 @@ import shutil
 import pytest
 from hypothesis import settings
 
+from pseudokern import compiled
+
 # The same examples in every run, so that a run of the tests says something about the change in
 # hand; for a search of new ones: HYPOTHESIS_PROFILE=search.
 settings.register_profile("fixed", derandomize=True, database=None)
 settings.register_profile("search")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_configure() -> None:
+    if problem := compiled.problem():
+        pytest.exit(problem, pytest.ExitCode.USAGE_ERROR)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -67,7 +67,8 @@ class Pacer:
             target_ns = self._target_ns()
             if target_ns > self._timeline.now_ns:
                 await self._run_to(target_ns)
-            if self._clock.mode != "free" and self._timeline.now_ns >= target_ns:
+            has_caught_up = self._timeline.now_ns >= target_ns and self._clock.mode != "free"
+            if has_caught_up and not self._clock.changed:
                 self._caught_up_ns = began_ns
                 await self._rest(began_ns)
         self.ended.set()

@@ -18,6 +18,15 @@ def test_help_shows_two_lines_to_type(pseudokern, command):
     assert len(typed) == 2
 
 
+def test_version_says_which_python_runs_it_and_whether_it_is_compiled(pseudokern):
+    shown = pseudokern("--version")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert shown.status == 0
+    (line,) = shown.out
+    assert line.startswith("pseudokern 0.1.0, Python " + python)
+    assert line.endswith((", interpreted", ", compiled"))
+
+
 def test_no_command_shows_the_help(pseudokern):
     shown = pseudokern()
     assert shown.status == 0
