@@ -197,16 +197,14 @@ class Nic(NetDevice):
         return f"{self.label} {self.name}"
 
     def reset_rings(self) -> None:
-        """Reset the card: what is in its rings is lost, in both directions."""
-        self.tx.stop()
-        self.renew_rings()
-        self.tx.start()
-
-    def renew_rings(self) -> None:
-        """Have new rings, and lose what is in the old ones; interrupts stay as they are."""
+        """Have new rings, and lose what is in the old ones, in both directions; interrupts stay."""
+        if "tx" in self.__dict__:
+            self.tx.stop()
         for queue in self.queues:
             queue.discard()
         self.ethtool.moderate()
+        if "tx" in self.__dict__:
+            self.tx.start()
 
     def change_mtu(self, mtu: int) -> None:
         if "xdp" in self.__dict__:

@@ -98,8 +98,7 @@ class NicCoalescing:
         return settings
 
     def _say(self, text: str) -> None:
-        nic = self._nic
-        nic.kernel.log.printk(Level.INFO, f"{nic.label} {nic.name}: {text}")
+        self._nic.kernel.log.printk(Level.INFO, f"{self._nic.netdev_name}: {text}")
 
     @property
     def reads_words(self) -> bool:

@@ -221,7 +221,7 @@ class NicXdp:
                 nic.close()
                 nic.open()
             elif ops.restart == "rings":
-                nic.renew_rings()
+                nic.reset_rings()
         self.apply()
 
     def apply(self) -> None:
@@ -251,7 +251,7 @@ class NicXdp:
         program = self.program
         assert program is not None
         text = f"XDP program {program.name}: {program.place_of(error)}; XDP_ABORTED"
-        self._limit.printk(Level.WARNING, f"{self._nic.label} {self._nic.name}: {text}")
+        self._limit.printk(Level.WARNING, f"{self._nic.netdev_name}: {text}")
         return XDP_ABORTED
 
     def judge(self, action: object) -> XdpAction:

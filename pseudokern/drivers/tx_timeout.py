@@ -1,11 +1,11 @@
 """Do what a driver does when a transmit queue of its card hangs: ndo_tx_timeout().
 
-Follows igb, e1000e, ice, mlx5e, vmxnet3 and virtio_net. Most reset the card, from a work item:
-what is in its rings is lost, and then it works again. mlx5e looks first whether only an interrupt
-was lost. virtio_net says so, and no more.
+Follows igb, e1000e, ice, mlx5e, mlx4_en, bnxt_en, vmxnet3 and virtio_net. Most reset the card, from
+a work item: what is in its rings is lost, and then it works again. mlx5e looks first whether only
+an interrupt was lost. virtio_net says so, and no more.
 
-Not modelled: registers in the messages of ice, numbers of objects in those of mlx5e; the time that
-the link takes to come back.
+Not modelled: registers in the messages of ice, numbers of objects in those of mlx5e and mlx4_en;
+the time that the link takes to come back.
 """
 
 from collections.abc import Callable
@@ -48,6 +48,15 @@ class TxTimeout:
             case "vmxnet3":
                 self._say(Level.ERR, "tx hang")
                 self._later(lambda: self._reset(Level.NOTICE, "resetting"))
+            case "mlx4":
+                ring = self._nic.tx.rings[number]
+                counts = f"Cons: {ring.cleaned:#x}, Prod: {ring.posted:#x}"
+                text = f"mlx4_en: {self._nic.name}: TX timeout on queue: {number}, {counts}"
+                self._nic.kernel.log.printk(Level.WARNING, text)
+                self._later(self._restart)
+            case "bnxt":
+                self._say(Level.ERR, "TX timeout detected, starting reset task!")
+                self._later(self._restart)
             case "e1000e":
                 self._later(lambda: self._reset(Level.ERR, "Reset adapter unexpectedly"))
             case _:
@@ -61,6 +70,11 @@ class TxTimeout:
         """The work item: it does nothing to an interface that is down by then."""
         if self._nic.is_up:
             self._say(level, text)
+            self._nic.reset_rings()
+
+    def _restart(self) -> None:
+        """The same, without a word."""
+        if self._nic.is_up:
             self._nic.reset_rings()
 
     def _ice(self, number: int) -> None:

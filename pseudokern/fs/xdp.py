@@ -54,7 +54,7 @@ class XdpProgramFile(OpenFile):
         try:
             self._command(text)
         except OSError as error:
-            said = f"{nic.label} {nic.name}: XDP {text!r}: {error.strerror}"
+            said = f"{nic.netdev_name}: XDP {text!r}: {error.strerror}"
             self._machine.kernel.log.printk(Level.ERR, said)
             raise
         return len(data)

@@ -46,6 +46,7 @@ NAME = {
     "ice": "ice 0000:00:02.0 eth0",
     "mlx5": "mlx5_core 0000:00:02.0 eth0",
     "vmxnet3": "vmxnet3 0000:00:02.0 eth0",
+    "bnxt": "bnxt_en 0000:00:02.0 eth0",
     "virtio-net": "virtio_net eth0 eth0",
 }
 CURES = {
@@ -54,6 +55,7 @@ CURES = {
     "ice": ["tx_timeout: VSI_num: 6, Q 0, NTC", "tx_timeout recovery level 1, txqueue 0"],
     "mlx5": ["TX timeout detected", "TX timeout on queue: 0, SQ Cons: 0x1 SQ Prod"],
     "vmxnet3": ["tx hang", "resetting"],
+    "bnxt": ["TX timeout detected, starting reset task!"],
 }
 
 
@@ -73,6 +75,16 @@ def test_a_queue_that_hangs_is_told_of_and_the_card_is_reset(style):
     run_for(pc, S)
     assert nic.tx.ring(0).cleaned == cleaned + 1
     assert nic.tx.ring(0).purged + nic.tx.queue(0).qdisc.purged > 1000
+
+
+def test_mlx4_warns_by_its_own_name_and_restarts_the_port():
+    pc = new_pc(1, cost=CostModel())
+    nic = card(pc, "mlx4")
+    hang(nic)
+    run_for(pc, 40 * S)
+    cure = log_of(pc)[1]
+    assert cure.startswith("mlx4_en: eth0: TX timeout on queue: 0, Cons: 0x1, Prod: 0x")
+    assert nic.tx.ring(0).in_flight == 0
 
 
 def test_virtio_net_says_so_every_five_seconds_and_does_nothing():

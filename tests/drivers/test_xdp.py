@@ -236,6 +236,20 @@ def test_these_drivers_lose_what_is_in_their_rings_when_a_program_comes(plug, tm
     assert card.is_up
 
 
+def test_new_rings_lose_what_was_to_be_sent_back(pc, plug, tmp_path):
+    card = plug(Nic, "eth0", style="mlx5")
+    card.xdp.attach(program(tmp_path, lambda frame: XDP_TX))
+    card.queues[0].receive(pc.kernel.timeline.now_ns)
+    run_for(pc, 12_000)
+    card.tx.ring(0).hang(0)
+    card.queues[0].receive(pc.kernel.timeline.now_ns)
+    run_for(pc, 50_000)
+    card.xdp.detach()
+    found = check_nothing_vanished(card)
+    assert found["tx_dropped_with_ring"] > 0
+    assert found["tx_in_flight"] == 0
+
+
 def test_igb_keeps_them_when_one_program_replaces_another(plug, tmp_path):
     card = plug(Nic, "eth0", style="igb")
     card.xdp.attach(program(tmp_path, lambda frame: XDP_PASS))
