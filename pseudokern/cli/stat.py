@@ -14,9 +14,11 @@ STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 # What a device has at a moment, or since boot; all else is a count.
 STATES_OF_DEVICE = (
-    "cpu", "pid", "in_flight", "tx_in_flight", "waiting", "latency", "interrupt",
+    "cpu", "pid", "in_flight", "tx_in_flight", "waiting", "in_sockets", "in_softirq", "ended",
+    "latency", "interrupt",
 )  # fmt: skip
 
+TIMES = ("user", "system")  # of a program, such as "84 us"
 SENDER = "sender"  # whose frames are measured from when they are asked for
 
 Values = dict[str, int | str]
@@ -67,17 +69,29 @@ def _earlier(file: Any) -> Any:
 
 
 def _less(now: Any, before: Any, name: str = "") -> Any:
-    """What has been counted since then; what was not there before began at 0."""
+    """What has been counted since then; what was not there before, or is another, began at 0."""
     if name in STATES_OF_DEVICE:
         return now
     if isinstance(now, dict):
-        if not isinstance(before, dict):
+        if not isinstance(before, dict) or _began_anew(now, before):
             return now
         return {key: _less(value, before.get(key), key) for key, value in now.items()}
     if isinstance(now, list) and isinstance(before, list):
         then = {row["queue"]: row for row in before}
         return [_less(row, then.get(row["queue"])) for row in now]
-    return now - before if isinstance(now, int) and isinstance(before, int) else now
+    if isinstance(now, str) and isinstance(before, str) and name in TIMES:
+        return f"{_less(int(now.split()[0]), int(before.split()[0]))} us"
+    if isinstance(now, int) and isinstance(before, int):
+        return now - before if now >= before else now  # an interrupt that was requested anew
+    return now
+
+
+def _began_anew(now: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether the driver has taken the device again since then, or a thread is another one."""
+    fewer = any(
+        now[name] < before.get(name, 0) for name in ("offered", "tx_offered") if name in now
+    )
+    return fewer or now.get("pid") != before.get("pid")
 
 
 def _devices(folder: Path) -> dict[str, dict[str, object]]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.mount.booted import pseudokern
+from tests.mount.booted import DEBUG, pseudokern
 
 pytestmark = [pytest.mark.mount]
 
@@ -39,6 +39,63 @@ def test_since_shows_what_has_come_after_the_file_was_written(laptop, tmp_path):
     assert 0 <= queue["interrupts"] < earlier["queues"][2]["interrupts"]
     for state, ticks in since["ticks"]["cpu1"].items():
         assert ticks <= after["ticks"]["cpu1"][state] - before["ticks"]["cpu1"][state]
+
+
+BOARD = """\
+[machine]
+cpus = 2
+[[device]]
+name = "eth0"
+driver = "pseudokern.drivers.nic"
+style = "ice"
+queues = 2
+[[load]]
+device = "eth0"
+rate = "100 kHz"
+flows = 64
+[[application]]
+name = "web"
+kind = "server"
+device = "eth0"
+"""
+
+
+@pytest.fixture
+def served(boot, tmp_path):
+    """A card that a program reads, which has done so for a while; and what it had done then."""
+    board, before = tmp_path / "board.toml", tmp_path / "before"
+    board.write_text(BOARD)
+    machine = boot(board, "--clock", "step")
+    (machine / f"{DEBUG}/clock/advance").write_text("50ms")
+    before.write_text(stat(machine, "--json"))
+    return machine, before
+
+
+def later(served, milliseconds=5):
+    machine, before = served
+    (machine / f"{DEBUG}/clock/advance").write_text(f"{milliseconds}ms")
+    return json.loads(stat(machine, "--json", "--since", before))
+
+
+def test_since_counts_interrupts_that_were_requested_anew_from_then_on(served):
+    (served[0] / f"{DEBUG}/net/eth0/channels").write_text("combined 1")
+    [queue] = later(served)["devices"]["eth0"]["queues"]
+    assert 0 < queue["interrupts"] <= queue["delivered"] < 600
+
+
+def test_since_counts_what_a_driver_did_that_has_taken_its_device_again(served):
+    for action in ("unbind", "bind"):
+        (served[0] / f"sys/bus/pci/drivers/ice/{action}").write_text("0000:00:02.0")
+    eth0 = later(served)["devices"]["eth0"]
+    assert 400 < eth0["offered"] < 600
+    assert sum(queue["delivered"] for queue in eth0["queues"]) == eth0["delivered"]
+
+
+def test_since_tells_the_time_that_a_program_took_since_then(served):
+    web = later(served)["applications"]["web"]
+    [thread] = web["queues"]
+    assert web["user"] == f"{thread['user_us']} us"
+    assert 0 < thread["user_us"] < 5000
 
 
 def test_since_refuses_a_file_that_it_did_not_write(laptop, tmp_path):
