@@ -75,7 +75,7 @@ class NetDevice(IntxDevice):
         """Say that somebody has set the interface down, if the driver does."""
 
     def release(self) -> None:
-        self.is_up = False
+        self.close()
         super().release()
 
     def received(self) -> Received:

@@ -64,6 +64,16 @@ def test_a_card_takes_back_its_affinity_hints_before_it_frees_the_lines(pc, plug
     assert "WARNING" not in log_of(pc)
 
 
+def test_frames_that_are_in_the_ring_when_a_driver_lets_go_are_lost_with_it(pc, plug):
+    card = plug(Nic, "eth0", style="ice")
+    [queue] = card.queues
+    queue.scheduled = True  # and nobody polls
+    for _ in range(3):
+        queue.receive(pc.kernel.timeline.now_ns)
+    card.remove()
+    assert (queue.waiting, card.received().discarded) == (0, 3)
+
+
 @EACH_DRIVER
 def test_removed_device_has_no_handler_no_message_and_no_vector(pc, plug, driver, written):
     before = handlers(pc), vectors(pc), len(pc.irqs)
