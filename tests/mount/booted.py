@@ -174,5 +174,13 @@ def snapshot(*trees: Path) -> dict[str, bytes]:
                 elif path.is_dir():
                     found[key] = b""
                 else:
-                    found[key] = path.read_bytes() if status.st_mode & 0o444 else b""
+                    found[key] = _contents(path) if status.st_mode & 0o444 else b""
     return found
+
+
+def _contents(path: Path) -> bytes:
+    """What can be read, or why not: some files of a queue are only of use if there are others."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b"ENOENT"
