@@ -88,6 +88,8 @@ class Pause:
 
 def say_up(nic: "Nic", vectors: int) -> None:
     """The interface has been set up. 0 vectors: it has the INTx line."""
+    if nic.options["style"] == "mlx4":  # en_info() does without the PCI address
+        nic.kernel.log.printk(Level.INFO, f"mlx4_en: {nic.name}: Link Up")
     for text in _up(nic.options["style"], nic.name, nic.ethtool.pause, vectors):
         _say(nic, text)
 
@@ -116,6 +118,10 @@ def _up(style: str, name: str, pause: Pause, vectors: int) -> list[str]:
             return [f"{said}, Flow Control: {pause.words}"]
         case "mlx5":
             return ["Link up"]
+        case "bnxt":
+            flow = _BNXT_FLOW[pause.words]
+            said = f"NIC Link is Up, 25000 Mbps (NRZ) full duplex, Flow control: {flow}"
+            return [said, "FEC autoneg off encoding: None"]
         case "vmxnet3":
             kind = VMXNET3_MSIX if vectors else VMXNET3_INTX
             allocated = f"intr type {kind}, mode 0, {max(vectors, 1)} vectors allocated"
@@ -123,4 +129,8 @@ def _up(style: str, name: str, pause: Pause, vectors: int) -> list[str]:
     return []
 
 
+_BNXT_FLOW = {
+    "None": "none", "Rx": "ON - receive", "Tx": "ON - transmit",
+    "Rx/Tx": "ON - receive & transmit",
+}  # fmt: skip
 _DOWN = {"e1000e": "NIC Link is Down", "mlx5": "Link down"}

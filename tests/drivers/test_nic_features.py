@@ -107,6 +107,9 @@ def test_flow_control_is_what_the_driver_lets_set(style, wanted, expected):
         ("mlx5", ["Link up"], ["Link down"]),
         ("vmxnet3", ["intr type 3, mode 0, 3 vectors allocated", "NIC Link is Up 10000 Mbps"], []),
         ("virtio-net", [], []),
+        ("mlx4", ["Link Up"], []),
+        ("bnxt", ["NIC Link is Up, 25000 Mbps (NRZ) full duplex, Flow control: "
+                  "ON - receive & transmit", "FEC autoneg off encoding: None"], []),
     ],
 )  # fmt: skip
 def test_link_is_told_in_the_log_as_its_driver_does(pc, plug, style, up, down):

@@ -15,7 +15,7 @@ S = 1_000_000_000
 
 def log_of(pc):
     """What was logged after the boot, but for what drivers say whenever a link is up."""
-    usual = ("NR_IRQS", "Link is", "Link up", "vectors allocated")
+    usual = ("NR_IRQS", "Link is", "Link up", "Link Up", "FEC autoneg", "vectors allocated")
     return [text for text in machine_parts.log_of(pc) if not any(word in text for word in usual)]
 
 
