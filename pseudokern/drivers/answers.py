@@ -3,8 +3,7 @@
 An answer is sent when the work for its packet is done, in the thread's own time: sendmsg(), the
 qdisc and the driver. Its queue is that of the thread's CPU, or what xps_rxqs has for the queue that
 the packet came from, as for a socket that is connected; else the hash of the flow decides.
-
-Not modelled: SO_SNDBUF. A thread never waits until its answers have left.
+A thread that has too much under way sleeps in sendmsg() (kernel/sndbuf.py).
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,9 @@ class Answers:
         self._sent += 1
         now_ns = kernel.timeline.now_ns
         queue = tx.queue_for(CpuId(task.cpu), flow_hash, rx_queue)
-        packet = Packet(self._server.options["answer"], asked_ns, self.round_trip)
+        size: int = self._server.options["answer"]
+        packet = Packet(size, asked_ns, self.round_trip, task.sndbuf)
+        task.sndbuf.charge(size)
         end_ns = tx.send(queue, packet, now_ns + kernel.cost.send_ns)
         if kernel.this.softirq_pending:
             kernel.softirqs.raise_from_process(kernel.this, 0)  # local_bh_enable()

@@ -33,6 +33,7 @@ from pseudokern.x86.pc import Pc
 MOST_THREADS = 1024
 MOST_PRIORITY = 99
 LEAST_RCVBUF_KB = 3  # SOCK_MIN_RCVBUF is 2304 bytes
+LEAST_SNDBUF_KB = 5  # SOCK_MIN_SNDBUF is 4608 bytes
 POLICIES = {
     "other": Policy.OTHER,
     "batch": Policy.BATCH,
@@ -67,6 +68,7 @@ SERVER_KEYS: Mapping[str, Key] = {
     "busy_poll": Key(Duration(), doc="SO_BUSY_POLL; net.core.busy_read if left out"),
     "busy_poll_budget": Key(Integer(1, 65_535), default=8, doc="SO_BUSY_POLL_BUDGET"),
     "prefer_busy_poll": Key(Flag(), default=False, doc="SO_PREFER_BUSY_POLL"),
+    "sndbuf": Key(Size(LEAST_SNDBUF_KB), default="208 KB", doc="the same of what it sends"),
     "answer": Key(Integer(0, 9216), default=0, doc="bytes of the reply to each packet; 0: none"),
 }
 POLL_MODE_KEYS: Mapping[str, Key] = {

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pseudokern.drivers.application import LEAST_SNDBUF_KB
 from pseudokern.drivers.arrivals import Pattern, arrivals
-from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Rate
+from pseudokern.drivers.keys import Choice, CpuList, Duration, Integer, Key, Rate, Size
 from pseudokern.drivers.net_senders import NetSenders
 from pseudokern.drivers.rss import Flow, drawn_flows
 from pseudokern.kernel.cpumask import cpulist_format, cpus_of
@@ -33,6 +34,7 @@ NET_LOAD_KEYS: Mapping[str, Key] = {
     "tx_rate": Key(Rate(), default=0, doc="frames a second that are sent, by all CPUs together"),
     "tx_size": Key(Integer(64, 9216), default=64, doc="bytes of such a frame"),
     "tx_cpus": Key(CpuList(), doc="who sends; every CPU if left out"),
+    "tx_sndbuf": Key(Size(LEAST_SNDBUF_KB), doc="SO_SNDBUF of each; no limit if left out"),
 }
 
 
@@ -82,6 +84,8 @@ class NetLoad:
             words += [f"tx_rate={options['tx_rate']:g}/s", f"tx_size={options['tx_size']}"]
             if options["tx_cpus"] is not None:
                 words.append(f"tx_cpus={cpulist_format(options['tx_cpus'])}")
+            if options["tx_sndbuf"] is not None:
+                words.append(f"tx_sndbuf={options['tx_sndbuf']}KB")
         return " ".join([f"rate={options['rate']:g}/s", *words]) + "\n"
 
     def start(self) -> None:
@@ -116,7 +120,8 @@ class NetLoad:
         cpus = list(cpus_of(options["tx_cpus"] or kernel.online))
         pattern = self._pattern("tx_rate", len(cpus))
         if pattern is not None:
-            self.senders.begin(pattern, cpus, options["tx_size"])
+            sndbuf_bytes = (options["tx_sndbuf"] or 0) << 10
+            self.senders.begin(pattern, cpus, options["tx_size"], sndbuf_bytes)
 
     def _pattern(self, rate: str, flows: int) -> Pattern | None:
         """When frames come or go. rate: the key that says how many."""

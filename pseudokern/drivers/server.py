@@ -24,6 +24,7 @@ from pseudokern.kernel.feed import Feed
 from pseudokern.kernel.napi import Napi
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.sched import Scheduler
+from pseudokern.kernel.sndbuf import SendBuffer
 from pseudokern.kernel.spin import SpinningTask
 from pseudokern.kernel.udp import UdpSocket
 from pseudokern.sim.agenda import Agenda
@@ -50,8 +51,15 @@ class ServerTask(SpinningTask):
         self._busy_read_ns = kernel.net_rx.busy_read_us * NS_PER_US
         self._server = server
         self._asked_ns = -1  # when the packet came that it is going to answer
+        self.sndbuf = SendBuffer(options["sndbuf"] << 10, self._has_space)
+
+    def _has_space(self) -> None:
+        if self.state == "S":
+            self.sched.wake(self)
 
     def _woken(self) -> None:
+        if self.sndbuf.is_waiting:
+            return  # it sleeps in sendmsg()
         if self.state == "S":
             self.sched.wake(self)
         else:
@@ -60,6 +68,7 @@ class ServerTask(SpinningTask):
     def set_options(self, options: Mapping[str, Any]) -> None:
         """setsockopt(): of its socket. What the program does not set is as it was made."""
         self.socket.rcvbuf_bytes = options["rcvbuf"] << 10
+        self.sndbuf.sndbuf_bytes = options["sndbuf"] << 10
         busy_poll_ns = options["busy_poll"]
         self.loop.options = BusyPollOptions(
             self._busy_read_ns if busy_poll_ns is None else busy_poll_ns,
@@ -75,6 +84,9 @@ class ServerTask(SpinningTask):
     def step(self) -> None:
         self.stop_spinning()
         if self._asked_ns >= 0:
+            if not self.sndbuf.has_room():
+                self.state = "S"
+                return
             asked_ns, self._asked_ns = self._asked_ns, -1
             self.compute(system_ns=self._server.answers.send(self, asked_ns))
             return
@@ -145,6 +157,7 @@ class Server(Application[ServerTask]):
     def _end(self, task: ServerTask) -> None:
         super()._end(task)
         task.socket.close()
+        task.sndbuf.close()
 
     def set_hashes(self, queue: "RxQueue", number: int, hashes: Sequence[int]) -> None:
         """The flows of a queue, which all have as many packets."""

@@ -105,6 +105,7 @@ class NetTx:
         queue.offered += 1
         if not queue.is_active:
             queue.dropped_down += 1
+            packet.free()
             return now_ns
         qdisc = queue.qdisc
         if not qdisc.length and not queue.is_stopped:

@@ -7,17 +7,27 @@ card with more than one queue has mq, which is one of these for each.
 from collections import deque
 from typing import NamedTuple
 
+from pseudokern.kernel.sndbuf import SendBuffer
 from pseudokern.sim.histogram import Histogram
 
 TX_QUEUE_LEN = 1000  # packets: DEFAULT_TX_QUEUE_LEN
 
 
 class Packet(NamedTuple):
-    """What the stack wants sent: its bytes, since when, and who counts how long it took."""
+    """What the stack wants sent: its bytes, and since when.
+
+    latency  counts how long it took; buffer: of its socket
+    """
 
     size: int
     asked_ns: int
     latency: Histogram | None = None
+    buffer: SendBuffer | None = None
+
+    def free(self) -> None:
+        """kfree_skb(): it was dropped."""
+        if self.buffer is not None:
+            self.buffer.free(self.size)
 
 
 class PfifoFast:
@@ -55,6 +65,7 @@ class PfifoFast:
         """Keep it. False: it is dropped."""
         if len(self._packets) >= self.limit:
             self.drops += 1
+            packet.free()
             return False
         self._packets.append(packet)
         return True
@@ -81,6 +92,9 @@ class PfifoFast:
 
     def purge(self) -> None:
         """qdisc_reset()."""
-        self.purged += self.length
+        packets = [*self._came_back, *self._packets]
+        self.purged += len(packets)
         self._packets.clear()
         self._came_back.clear()
+        for packet in packets:
+            packet.free()

@@ -13,6 +13,7 @@ from pseudokern.drivers.tx_ring import FETCH_NS, TxRing, Wire
 from pseudokern.irq.manage import irq_set_affinity
 from pseudokern.kernel.cost import CostModel
 from pseudokern.kernel.qdisc import Packet
+from pseudokern.kernel.udp import truesize
 from tests.drivers.plugging import at_once, plugged
 from tests.machine_parts import MS, new_pc, run_for
 
@@ -277,6 +278,17 @@ def test_a_sender_that_is_faster_than_the_wire_fills_the_qdisc_and_drops():
     assert queue.qdisc.length > 990
 
 
+def test_a_sender_with_one_socket_waits_for_the_wire_and_drops_nothing():
+    pc = new_pc(1, cost=CostModel())
+    nic = new_nic(pc, "igb")
+    nic.set_load(load(tx_rate=300_000.0, tx_size=1500, tx_sndbuf=208))
+    run_for(pc, 200 * MS)
+    ring, queue = nic.tx.rings[0], nic.tx.queues[0]
+    assert ring.cleaned == pytest.approx(200 * MS / (1520 * 8), rel=0.01)
+    assert queue.qdisc.drops == 0
+    assert nic.tx.in_flight() <= (208 << 10) // truesize(1500) + 1
+
+
 def test_a_cpu_that_is_slower_than_its_sender_sends_as_fast_as_it_can():
     pc = new_pc(1, cost=CostModel())
     nic = new_nic(pc, "ice")
@@ -319,6 +331,7 @@ steps = st.one_of(
     st.tuples(st.just("run"), st.integers(1, 20_000)),
     st.tuples(st.just("send"), st.integers(1, 1500), st.integers(0, CPUS - 1), st.integers(0, 3)),
     st.tuples(st.just("load"), st.sampled_from([0.0, 20_000.0, 300_000.0]), st.booleans()),
+    st.tuples(st.just("sndbuf"), st.sampled_from([5, 208])),
     st.tuples(st.just("receive"), st.sampled_from([0.0, 200_000.0])),
     st.tuples(st.just("channels"), st.integers(1, 3)),
     st.tuples(st.just("ring"), st.sampled_from([64, 128, 256])),
@@ -344,6 +357,8 @@ def do(nic, pc, step):  # noqa: C901 - a table of steps
         case ("load", rate_hz, is_constant):
             arrivals = "constant" if is_constant else "poisson"
             nic.set_load(load(tx_rate=rate_hz, arrivals=arrivals, rate=nic.load_rate_hz))
+        case ("sndbuf", size_kb):
+            nic.set_load(load(tx_rate=300_000.0, tx_sndbuf=size_kb))
         case ("receive", rate_hz):
             nic.load_rate_hz = rate_hz
             nic.set_load(load(rate=rate_hz, tx_rate=50_000.0, flows=4))

@@ -110,3 +110,14 @@ def test_xps_rxqs_goes_before_xps_cpus(boot):
     run_for(machine, SECOND_NS // 5)
     assert nic.tx.rings[0].posted == 0
     assert nic.tx.rings[1].posted > 3000
+
+
+def test_a_server_sleeps_in_sendmsg_while_its_answers_cannot_leave(boot):
+    machine = boot("igb", rate="200 kHz", size=9000)
+    run_for(machine, SECOND_NS // 5)
+    nic, threads = card_of(machine), machine.applications["web"].threads
+    assert all(task.state == "S" and task.sndbuf.is_waiting for task in threads)
+    assert sum(queue.qdisc.drops for queue in nic.tx.queues) == 0
+    wire = SECOND_NS // 5 / (9020 * 8)
+    assert sum(ring.cleaned for ring in nic.tx.rings) == pytest.approx(wire, rel=0.05)
+    assert int(results(machine)["dropped_rcvbuf_errors"]) > 10_000
