@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pseudokern.hw.trigger import Source, Trigger
 from pseudokern.kernel.napi import CountedNapi
+from pseudokern.sim.timeline import FOREVER_NS
 from pseudokern.x86.gate import CountedGate
 
 if TYPE_CHECKING:
@@ -141,6 +142,11 @@ class RxQueue(CountedNapi):
         """Whether a poll would find something."""
         cleaner = self.whole_ring.cleaner
         return self.pollable > 0 or (cleaner is not None and cleaner.has_work)
+
+    @property
+    def next_sent_ns(self) -> int:
+        cleaner = self.whole_ring.cleaner
+        return FOREVER_NS if cleaner is None else cleaner.ring.done_ns()
 
     def poll(self, weight: int) -> int:
         cleaner = self.whole_ring.cleaner

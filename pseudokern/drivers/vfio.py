@@ -51,10 +51,8 @@ class VfioPci:
     def remove(self) -> None:
         """EBUSY: a program has it open."""
         if self.user:
-            text = f'Device is currently in use, task "{self.user}" blocks its release'
-            bdf = self._device.function.bdf
-            self._pc.kernel.log.printk(Level.WARNING, f"{DRIVER} {bdf}: {text}")
-            raise OSError(errno.EBUSY, f"{self._device.name}: the program {self.user} has it open")
+            why = f"the program {self.user} has it open; write off to applications/{self.user}"
+            raise OSError(errno.EBUSY, f"{self._device.name}: {why}")
         self._device.function.driver = ""
 
     def open(self, user: str, interrupts: int) -> None:

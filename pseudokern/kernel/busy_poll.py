@@ -77,7 +77,7 @@ class BusyLoop:
             self.task.spin(self._end_ns - now_ns)
             return True
         if not self._poll(self._entered, feed, now_ns):
-            self._look_when(feed, now_ns)
+            self._look_when(self._entered, feed, now_ns)
             self.task.spin(self._end_ns - now_ns)
         return True
 
@@ -130,12 +130,12 @@ class BusyLoop:
             feed.listener.interrupt(now_ns)
         return work
 
-    def _look_when(self, feed: Feed, now_ns: int) -> None:
-        """Be told when the next packet comes, if that is in time."""
+    def _look_when(self, napi: Napi, feed: Feed, now_ns: int) -> None:
+        """Be told when the next packet comes or one has left, if that is in time."""
         if self._alarm is None:
             self._alarm = Alarm(self._kernel.timeline, self.task.found)
         feed.spinner = self.task.found
-        next_ns = feed.nth_ns(feed.head, self._end_ns)
+        next_ns = min(feed.nth_ns(feed.head, self._end_ns), napi.next_sent_ns)
         if now_ns < next_ns < self._end_ns:
             self._alarm.set(next_ns)
         else:

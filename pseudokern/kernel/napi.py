@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pseudokern.kernel.percpu import PerCpu
 from pseudokern.kernel.softirq import Softirq
+from pseudokern.sim.timeline import FOREVER_NS
 
 if TYPE_CHECKING:
     from pseudokern.kernel.feed import Feed
@@ -37,6 +38,11 @@ class Napi:
     def poll(self, weight: int) -> int:
         """Take packets, at most weight, and return how many there were."""
         raise NotImplementedError
+
+    @property
+    def next_sent_ns(self) -> int:
+        """When a poll finds the next frame that has left; FOREVER_NS: it does not look for them."""
+        return FOREVER_NS
 
     def schedule(self, this: PerCpu) -> None:
         """Have this CPU poll the queue when its interrupt ends."""

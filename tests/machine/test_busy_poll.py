@@ -235,3 +235,12 @@ def test_a_program_goes_on_with_a_card_that_was_away(boot, keys):
     run_for(machine, 50 * MS)
     assert web.counts()["served"] - before > 900
     assert web.threads[0].loop.rx_packets > 1_000
+
+
+def test_a_loop_cleans_what_the_program_has_answered(boot):
+    machine = boot(BUSY + "answer = 64\n", rate="5 kHz")
+    run_for(machine, 100 * MS)
+    nic, web = card_of(machine), machine.applications["web"]
+    sent = nic.transmitted().packets
+    assert sent == pytest.approx(web.counts()["served"], abs=3)
+    assert nic.tx.rings[0].in_flight <= 1
