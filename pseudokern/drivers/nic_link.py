@@ -94,6 +94,12 @@ def say_up(nic: "Nic", vectors: int) -> None:
         _say(nic, text)
 
 
+def say_up_again(nic: "Nic") -> None:
+    """The card was reset, and its link is back."""
+    if texts := _up(nic.options["style"], nic.name, nic.ethtool.pause, 0):
+        _say(nic, texts[-1])
+
+
 def say_down(nic: "Nic") -> None:
     """Somebody has set it down."""
     if text := _DOWN.get(nic.options["style"]):

@@ -11,6 +11,7 @@ the time that the link takes to come back.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pseudokern.drivers.nic_link import say_up_again
 from pseudokern.kernel.net_tx import TxQueue
 from pseudokern.kernel.printk import Level
 
@@ -71,6 +72,7 @@ class TxTimeout:
         if self._nic.is_up:
             self._say(level, text)
             self._nic.reset_rings()
+            say_up_again(self._nic)
 
     def _restart(self) -> None:
         """The same, without a word."""

@@ -141,3 +141,13 @@ def test_an_interface_that_goes_down_is_not_watched():
     nic.close()
     run_for(pc, 20 * S)
     assert log_of(pc) == []
+
+
+@pytest.mark.parametrize("style", ["igb", "e1000e", "vmxnet3"])
+def test_the_link_is_back_after_a_reset(style):
+    pc = new_pc(1, cost=CostModel())
+    nic = card(pc, style)
+    hang(nic)
+    run_for(pc, 20 * S)
+    ups = [text for text in machine_parts.log_of(pc) if "NIC Link is Up" in text]
+    assert len(ups) == 2
