@@ -7,7 +7,7 @@ the NET_RX softirq. A frame that finds no buffer is dropped and counted.
 Without MSI-X one handler on the INTx line serves the queues. Most drivers have only one then,
 to which all frames go.
 
-What ethtool asks and sets is in nic_ethtool.py. Not modelled: transmission.
+What ethtool asks and sets is in nic_ethtool.py, what it sends in nic_tx.py.
 """
 
 import errno
