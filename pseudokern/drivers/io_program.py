@@ -4,7 +4,8 @@ Each thread keeps so many I/Os under way: it submits until there are enough, and
 one has ended. A CPU that is idle while a thread that fell asleep there waits is in iowait. With
 iopoll it does not sleep, but looks again and again: no interrupt, and no CPU time for others.
 
-An I/O that a driver let go of never ends; its thread waits for ever.
+An I/O that a driver let go of never ends; its thread waits for ever, and has to be started again
+when the driver is back.
 """
 
 from collections.abc import Mapping
@@ -35,11 +36,17 @@ class IoProgram(Application[IoTask]):
         self.sched = sched
         self.completed = 0
         self.disk: Disk = device.io.get().disk
+        self._drive = device
         self.agenda = Agenda(pc.kernel.timeline)
         self.offered = 0
         self._chance = pc.kernel.chance(f"{self.name}/io")
         if options["iopoll"]:
             self.disk.check_can_poll(device.name)
+
+    def start(self) -> None:
+        """Open the drive. ENODEV: no driver has it."""
+        self.disk = self._drive.io.get().disk
+        super().start()
 
     def new_thread(self, pid: int, number: int) -> IoTask:
         if self.options["sqpoll"]:
@@ -72,7 +79,7 @@ class IoProgram(Application[IoTask]):
             on_end=ended,
             is_polled=options["iopoll"],
         )
-        self.disk.submit(request)
+        task.disk.submit(request)
         return request
 
     def more_results(self) -> Mapping[str, int]:
@@ -81,9 +88,13 @@ class IoProgram(Application[IoTask]):
 
     def counts(self) -> Mapping[str, int]:
         everybody = [*self.threads, *self.gone]
+        asked = dict.fromkeys((False, True), 0)  # of disks that are there; that are gone
+        for task in everybody:
+            asked[task.disk.is_gone] += task.in_flight - task.ended
         return {
             "offered": self.offered,
             "served": self.completed,
             "ended": sum(task.ended for task in everybody),
-            "in_flight": sum(task.in_flight - task.ended for task in everybody),
+            "in_flight": asked[False],
+            "lost_removed": asked[True],
         }

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 class IoTask(SpinningTask):
-    """One thread. ended: I/Os that it has not looked at yet."""
+    """One thread. disk: what it has opened; ended: I/Os that it has not looked at yet."""
 
     def __init__(self, program: "IoProgram", pid: int, number: int) -> None:
         start_ns = program.kernel.timeline.now_ns
         super().__init__(program.sched, pid, program.name, program.place(number), start_ns)
+        self.disk = program.disk
         self.in_flight = 0
         self.ended = 0
         self.program = program

@@ -141,6 +141,7 @@ class Disk:
     queues        those with an interrupt first, then those that are polled
     nr_requests   tags of each queue that may be used; most_requests: that there are
     rq_affinity   0: end where the interrupt is; 1: on the sender's group; 2: on the sender itself
+    is_gone       its driver has let go of it
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Disk:
         self.queues = list(queues)
         self.nr_requests = self.most_requests = nr_requests
         self.rq_affinity = 1
+        self.is_gone = False
         self.statistics = DiskStatistics(block.kernel.tick_period_ns)
         self._block = block
         self._drive = drive
@@ -231,6 +233,7 @@ class Disk:
         left = [request for queue in self.queues for request in queue.waiting]
         for queue in self.queues:
             queue.waiting.clear()
+        self.is_gone = True
         self._block.forget(self)
         return left
 

@@ -159,6 +159,27 @@ def test_more_depth_is_more_ios_and_less_iowait(boot):
     assert waited[1] < waited[0]
 
 
+@pytest.mark.parametrize("more", ["", "sqpoll = true\n"])
+def test_a_program_that_is_started_again_has_the_drive_that_is_back(boot, more):
+    machine = boot(DB + "depth = 4\n" + more, rate="0")
+    db = machine.applications["db"]
+    nvme0 = next(device for device in machine.devices if device.name == "nvme0")
+    run_for(machine, 10 * MS)
+    nvme0.remove()
+    run_for(machine, 10 * MS)
+    waited = db.counts()
+    assert (waited["in_flight"], waited["lost_removed"]) == (0, 4)
+    db.stop()
+    with pytest.raises(OSError, match="nvme0 has no driver; bind it first"):
+        db.start()
+    nvme0.attach()
+    db.start()
+    run_for(machine, 10 * MS)
+    counts = db.counts()
+    assert counts["served"] > waited["served"] + 100
+    assert (counts["in_flight"], counts["lost_removed"]) == (4, 4)
+
+
 def test_programs_are_processes_with_their_state_and_times(boot):
     machine = boot(DB + 'cpus = "3"\n', rate="0")
     run_for(machine, SECOND_NS)
