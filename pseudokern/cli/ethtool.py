@@ -17,6 +17,7 @@ import click
 from pseudokern.cli.at import at_option, check_shows_machine
 from pseudokern.cli.ethtool_device import TOO_LONG, Device, EthtoolError, bad_arguments
 from pseudokern.cli.ethtool_features import set_features, show_features, show_features_json
+from pseudokern.cli.ethtool_flow_hash import set_flow_hash, show_flow_hash
 from pseudokern.cli.ethtool_link import show_link
 from pseudokern.cli.ethtool_per_queue import per_queue
 from pseudokern.cli.ethtool_rxfh import set_rxfh, show_rxfh
@@ -68,6 +69,7 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
         pseudokern ethtool -Q eth0 queue_mask 0x3 --coalesce rx-usecs 20
         pseudokern ethtool -L eth0 combined 2
         pseudokern ethtool -X eth0 equal 2
+        pseudokern ethtool -N eth0 rx-flow-hash udp4 sdfn
         pseudokern ethtool --json -k eth0                # also -a
     """
     if arguments in (("-h",), ("--help",)):
@@ -186,6 +188,8 @@ _OPTIONS: Mapping[str, Option] = {
     "-K": Option(("--features", "--offload"), set_features, 92),
     "-l": Option(("--show-channels",), show_channels),
     "-L": Option(("--set-channels",), set_channels),
+    "-n": Option(("-u", "--show-nfc", "--show-ntuple"), show_flow_hash),
+    "-N": Option(("-U", "--config-nfc", "--config-ntuple"), set_flow_hash),
     "-P": Option(("--show-permaddr",), _show_address),
     "-Q": Option(("--per-queue",), _per_queue),
     "-S": Option(("--statistics",), _show_stats),

@@ -375,7 +375,8 @@ class Nic(NetDevice):
         count = min(self.channels, len(self.queues))
         if count == 1 or not self.ethtool.ops.indirection:
             return self.queues[0]
-        return self.queues[self.ethtool.rss.queue_of(flow) % count]
+        ethtool = self.ethtool
+        return self.queues[ethtool.rss.queue_of(ethtool.flow_hash(flow)) % count]
 
     @classmethod
     def load_keys(cls) -> Mapping[str, Key]:

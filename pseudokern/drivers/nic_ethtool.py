@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pseudokern.drivers.nic_coalescing import NicCoalescing
 from pseudokern.drivers.nic_features import Features
+from pseudokern.drivers.nic_hash_fields import HashFields
 from pseudokern.drivers.nic_link import Pause
 from pseudokern.drivers.nic_ops import AS_QUEUES
 from pseudokern.drivers.nic_rxfh import parse_rxfh
@@ -29,6 +30,7 @@ class NicEthtool(NicCoalescing):
         self.jumbo_ring = self.ops.jumbo[0]
         self.features = Features(nic.options["style"])
         self.pause = Pause(nic.options["style"])
+        self.hash_fields = HashFields(nic.options["style"])
 
     def drvinfo(self) -> dict[str, str]:
         """-i."""
@@ -135,6 +137,7 @@ class NicEthtool(NicCoalescing):
         self.jumbo_ring = self.ops.jumbo[0]
         self.features = Features(self._nic.options["style"])
         self.pause = Pause(self._nic.options["style"])
+        self.hash_fields = HashFields(self._nic.options["style"])
         self.__dict__.pop("rss", None)
 
     @cached_property
@@ -167,7 +170,12 @@ class NicEthtool(NicCoalescing):
         """What the card, or else the kernel, makes of a flow."""
         if not self.ops.indirection:
             return toeplitz(bytes(range(1, KEY_BYTES + 1)), flow.hashed)
-        return toeplitz(self.rss.key, flow.hashed)
+        return toeplitz(self.rss.key, self.hash_fields.hashed(flow))
+
+    def set_hash_fields(self, protocol: str, fields: str) -> None:
+        """-N rx-flow-hash. OSError as HashFields.ask()."""
+        self.hash_fields.ask(protocol, fields)
+        self._nic.steer()
 
     def set_rxfh(self, words: list[str]) -> None:
         """-X.

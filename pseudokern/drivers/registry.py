@@ -43,6 +43,7 @@ _NOT_DRIVERS = {
     "nic_coalescing",
     "nic_ethtool",
     "nic_features",
+    "nic_hash_fields",
     "nic_link",
     "nic_napi",
     "nic_ops",

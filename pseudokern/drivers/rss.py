@@ -77,8 +77,8 @@ class Rss:
         self.table = [0] * entries
         self.is_default = True
 
-    def queue_of(self, flow: Flow) -> int:
-        return self.table[toeplitz(self.key, flow.hashed) % len(self.table)]
+    def queue_of(self, flow_hash: int) -> int:
+        return self.table[flow_hash % len(self.table)]
 
 
 def drawn_flows(count: int, chance: Chance) -> list[Flow]:

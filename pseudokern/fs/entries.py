@@ -568,7 +568,16 @@ ENTRIES: Sequence[Entry | Special | Link | Folder] = (
             _later("ethtool", f"store_{name}"),
             partial(_later("ethtool", "knows"), name),
         )
-        for name in ("channels", "coalesce", "coalesce_queues", "features", "pause", "ring", "rxfh")
+        for name in (
+            "channels",
+            "coalesce",
+            "coalesce_queues",
+            "features",
+            "hash_fields",
+            "pause",
+            "ring",
+            "rxfh",
+        )
     ),
     *(
         Entry(

@@ -103,6 +103,18 @@ def store_features(_machine: Machine, data: bytes, device: NetDevice) -> None:
     _nic(device).ethtool.features.ask(_numbers(data))
 
 
+def show_hash_fields(_machine: Machine, device: NetDevice) -> bytes:
+    return _lines(_nic(device).ethtool.hash_fields.show())
+
+
+def store_hash_fields(_machine: Machine, data: bytes, device: NetDevice) -> None:
+    """`udp4 sdfn`: addresses and ports; `udp4 -`: nothing."""
+    words = data.decode("latin-1").split()
+    if len(words) != 2:
+        raise OSError(errno.EINVAL, f"{data!r}: write a protocol and fields, like udp4 sdfn")
+    _nic(device).ethtool.set_hash_fields(words[0], words[1].removeprefix("-"))
+
+
 def show_link(_machine: Machine, device: NetDevice) -> bytes:
     nic = _nic(device)
     return _lines(port(nic.options["style"], is_up=nic.is_up))
@@ -122,6 +134,7 @@ _SHOWS = {
     "coalesce_queues": show_coalesce_queues,
     "driver": show_driver,
     "features": show_features,
+    "hash_fields": show_hash_fields,
     "link": show_link,
     "pause": show_pause,
     "ring": show_ring,

@@ -6,6 +6,7 @@ import pytest
 
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.nic_stats import stats
+from pseudokern.drivers.rss import Flow
 from pseudokern.irq.manage import irq_set_affinity
 from tests.machine_parts import MS, run_for
 
@@ -214,6 +215,34 @@ def test_key_and_function_of_the_hash_are_what_the_driver_has(plug, style, words
 def test_indirection_that_makes_no_sense_is_refused(plug, words):
     card = plug(Nic, "eth0", style="ice", queues=4)
     assert refusal(card.ethtool.set_rxfh, words) == errno.EINVAL
+
+
+def test_igb_leaves_ports_of_udp_out_of_its_hash_until_it_is_told(plug):
+    card = plug(Nic, "eth0", style="igb", queues=4)
+    flows = [Flow(0x0A000001, 0xC0A80001, port, 443) for port in range(1024, 1124)]
+    assert len({card.queue_of(flow) for flow in flows}) == 1
+    card.ethtool.set_hash_fields("udp4", "sdfn")
+    assert len({card.queue_of(flow) for flow in flows}) == 4
+    tcp = flows[0]._replace(protocol=6)
+    assert card.ethtool.flow_hash(tcp) == card.ethtool.flow_hash(flows[0])
+
+
+@pytest.mark.parametrize(
+    ("style", "wanted", "expected"),
+    [
+        ("igb", ("udp4", "s"), errno.EINVAL),
+        ("igb", ("tcp4", "sd"), errno.EINVAL),
+        ("igb", ("tcp4", "sdfn"), 0),
+        ("virtio-net", ("tcp4", "sd"), 0),
+        ("virtio-net", ("ah4", ""), errno.EINVAL),
+        ("e1000e", ("udp4", "sdfn"), errno.EOPNOTSUPP),
+        ("vmxnet3", ("udp4", "sdfn"), errno.EOPNOTSUPP),
+        ("mlx5", ("ip4", "sd"), errno.EINVAL),
+    ],
+)
+def test_fields_of_the_hash_are_what_the_driver_takes(plug, style, wanted, expected):
+    ethtool = plug(Nic, "eth0", style=style, queues=4).ethtool
+    assert refusal(ethtool.set_hash_fields, *wanted) == expected
 
 
 def test_igb_gives_each_queue_one_block_of_the_table(plug):
