@@ -15,6 +15,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -225,7 +226,12 @@ class FuseSession:
             self._release(handle)
         if trio.lowlevel.in_trio_run():
             trio.lowlevel.notify_closing(self.fd)
-        self._library.unmount(self._directory, self._channel)
+        _, said = libfuse.call_quietly(
+            lambda: self._library.unmount(self._directory, self._channel)
+        )
+        # Once the channel is closed `pseudokern halt` may be faster: nothing is wrong then.
+        if said and mountpoint.is_mounted(Path(os.fsdecode(self._directory))):
+            sys.stderr.write(said)
         self._library.destroy(self._fuse)
         self.fd = -1
 
