@@ -34,6 +34,7 @@ MODULES = (
     "drivers.io_load",
     "drivers.moderation",
     "drivers.fed_moderation",
+    "drivers.burst_loop",
 )
 CONSTANTS = ("kernel.napi",)  # not compiled, but its constants are part of what is
 GROUP = "pseudokern.compiled"  # whose code is in compiled__mypyc; the others only point there

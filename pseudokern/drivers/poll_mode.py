@@ -66,7 +66,9 @@ class PollMode(Application[Lcore]):
         if self._port is not None:
             self._port.share(self.threads)
         for lcore in self.threads:
-            lcore.set_options(self.options)
+            lcore.loop.set_costs(
+                *(self.options[name] for name in ("poll", "recv", "work", "burst"))
+            )
 
     def counts(self) -> Mapping[str, int]:
         if self._port is not None:
@@ -84,7 +86,7 @@ class PollMode(Application[Lcore]):
 
     def more_results(self) -> Mapping[str, int]:
         everybody = [*self.threads, *self.gone]
-        return {"busy_us": sum(lcore.busy_ns for lcore in everybody) // 1000}
+        return {"busy_us": sum(lcore.loop.busy_ns for lcore in everybody) // 1000}
 
     def _take(self) -> None:
         """Have vfio-pci get the card; if it cannot, everything is as it was."""

@@ -19,6 +19,7 @@ _NOT_DRIVERS = {
     "application_line",
     "arrivals",
     "block_drive",
+    "burst_loop",
     "bursts",
     "coalescing_rules",
     "device",

@@ -8,8 +8,9 @@ before; one that finds no free descriptor is dropped by the card.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pseudokern.drivers.burst_loop import Polled
 from pseudokern.drivers.fed_queue import FedQueue, feed_of
-from pseudokern.drivers.lcore import Lcore, Polled
+from pseudokern.drivers.lcore import Lcore
 from pseudokern.drivers.nic_traffic import start_traffic
 from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.trigger import Source
@@ -73,7 +74,7 @@ class UserPort:
         for polled in self.polled:
             polled.queue.discard()
         for lcore in self.lcores:
-            lcore.queues = []
+            lcore.loop.queues = []
         self._nic.pc.on_fold.remove(self.catch_up)
         self._nic.port = None
 
@@ -81,10 +82,10 @@ class UserPort:
         """Have these cores poll the queues, the first one the first, and so on."""
         self.catch_up()
         for lcore in self.lcores:
-            lcore.queues = []
+            lcore.loop.queues = []
         self.lcores = list(lcores)
         for number, polled in enumerate(self.polled):
-            lcores[number % len(lcores)].queues.append(polled)
+            lcores[number % len(lcores)].loop.queues.append(polled)
 
     def catch_up(self) -> None:
         """Work out what has been polled until now."""

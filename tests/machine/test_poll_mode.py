@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pseudokern.drivers.burst_loop import BurstLoop
 from pseudokern.drivers.keys import Limits
-from pseudokern.drivers.lcore import Lcore
 from pseudokern.drivers.load import parse_load
 from pseudokern.fs.interrupts import records_interrupts
 from pseudokern.fs.stat import _times_ns
@@ -168,13 +168,13 @@ def test_cores_poll_queues_in_turn_each_on_its_own_cpu(boot):
     run_for(machine, 100 * MS)
     lcores = machine.applications["dpdk"].threads
     assert [lcore.cpu for lcore in lcores] == [1, 2]
-    assert [len(lcore.queues) for lcore in lcores] == [2, 2]
+    assert [len(lcore.loop.queues) for lcore in lcores] == [2, 2]
     counts_of(machine)
     assert all(queue.packets > 1_000 for queue in card_of(machine).queues)
     change(machine, machine.applications["dpdk"], "threads=1", LIMITS)
     run_for(machine, 100 * MS)
     counts = counts_of(machine)
-    assert len(lcores[0].queues) == 4
+    assert len(lcores[0].loop.queues) == 4
     assert counts["offered"] == counts["served"] + counts["in_ring"] > 19_000
 
 
@@ -268,9 +268,9 @@ def test_no_packet_is_lost_unseen_whatever_happens_to_the_cores(boot, keys, work
 def test_one_queue_is_polled_as_each_of_many_and_to_look_changes_nothing(boot, keys, looks, rate):
     text = DPDK + written({**keys, "threads": 1, "queues": 1})
     found = []
-    for loop, times in ((Lcore._loop_alone, looks), (Lcore._loop, ())):
+    for loop, times in ((BurstLoop.run_alone, looks), (BurstLoop.run_many, ())):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Lcore, "_loop_alone", loop)
+            patch.setattr(BurstLoop, "run_alone", loop)
             machine = boot(text, rate=f"{rate} kHz", cmdline="isolcpus=3 nohz_full=3")
             end_ns = machine.timeline.now_ns + 6 * MS
             for look_ns in times:
