@@ -16,6 +16,7 @@ class Behaviour(NamedTuple):
     tells_of_oneshot  ONESHOT without a thread is told of, once; seen in 6.18
     looks_when_stuck  the watchdog of a network device looks when a queue could be stuck, and says
                       so each time; before 6.9 it looked all the time, and warned once
+    cfs               fair tasks are scheduled by CFS; from 6.6 on by EEVDF
     throttles_rt      real-time tasks have to pause at the end of each period; from 6.12 on a fair
                       server runs fair tasks instead, if there are any
     """
@@ -25,11 +26,12 @@ class Behaviour(NamedTuple):
     shares_percpu: bool = False
     tells_of_oneshot: bool = False
     looks_when_stuck: bool = True
+    cfs: bool = False
     throttles_rt: bool = False
 
 
 BEHAVIOURS = {
-    "6.1": Behaviour(cleanup_vector=True, looks_when_stuck=False, throttles_rt=True),
+    "6.1": Behaviour(cleanup_vector=True, looks_when_stuck=False, cfs=True, throttles_rt=True),
     "6.12": Behaviour(),
     "6.18": Behaviour(keeps_disable=True, shares_percpu=True, tells_of_oneshot=True),
 }

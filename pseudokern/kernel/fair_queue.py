@@ -5,8 +5,8 @@ and whose slice ends first comes next; all slices are as long, but the virtual t
 goes by slowly, so it is in turn again soon. Who runs goes on until its slice is over, unless it has
 had more than the average and somebody wakes who comes before it (RUN_TO_PARITY).
 
-A task that has slept begins at the average, without a credit for it. Linux 6.1 has CFS instead,
-with the same shares; its sleepers' credit is not modelled.
+A task that has slept begins at the average, without a credit for it. Up to 6.5 there was CFS
+instead, with the same shares: cfs_queue.py.
 """
 
 from pseudokern.kernel.kthread import Policy
@@ -73,6 +73,8 @@ class FairQueue:
 
     def preempts(self, woken: SchedTask, current: SchedTask) -> bool:
         """Whether a task that has just been placed runs at once; check_preempt_wakeup_fair()."""
+        if self.has_used_slice(current):
+            return True
         is_idle = woken.policy is Policy.IDLE
         if is_idle != (current.policy is Policy.IDLE):
             return not is_idle

@@ -9,6 +9,7 @@ softirqs take theirs out of it, and it is done so much later.
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pseudokern.kernel.cfs_queue import CfsQueue
 from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.fair_queue import FairQueue
 from pseudokern.kernel.kthread import Policy
@@ -41,7 +42,8 @@ class RunQueue:
     def __init__(self, sched: "Scheduler", this: PerCpu) -> None:
         self.this = this
         self.current: SchedTask | None = None
-        self.fair = FairQueue(sched.slice_ns)
+        fair = CfsQueue if sched.kernel.behaviour.cfs else FairQueue
+        self.fair: FairQueue = fair(sched.slice_ns)
         self.rt = RtQueue(sched.kernel)
         self.fair_ns = 0
         self.rt_ns = 0
@@ -132,8 +134,7 @@ class RunQueue:
             self.fair.place(task, None)
         else:
             self.fair.place(task, current)
-            over = self.fair.has_used_slice(current)
-            preempts = over or self.fair.preempts(task, current)
+            preempts = self.fair.preempts(task, current)
         if preempts:
             self._needs_resched = True
             self._alarm.set(at_ns)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pseudokern.kernel.behaviour import BEHAVIOURS
 from pseudokern.kernel.kthread import Policy
 from tests.kernel.test_sched import MS, SECOND_NS, Busy, Sleeper, new_pc_with_sched, started
 from tests.machine_parts import run_for
@@ -11,9 +10,7 @@ TOLD = "sched: RT throttling activated"
 
 
 def machine(kernel):
-    pc = new_pc_with_sched()
-    pc.kernel.behaviour = BEHAVIOURS[kernel]
-    return pc
+    return new_pc_with_sched(kernel)
 
 
 def hog(pc, cpus=0b10):

@@ -36,8 +36,8 @@ class Sleeper(SchedTask):
         self.done = not self.done
 
 
-def new_pc_with_sched():
-    pc = new_pc(4)
+def new_pc_with_sched(kernel="6.12"):
+    pc = new_pc(4, kernel=kernel)
     pc.kernel.sched = Scheduler(pc.kernel, pc.smp.send_reschedule, pc.apic_timers.ticks.leave_idle)
     return pc
 
@@ -271,3 +271,17 @@ def test_a_task_that_is_stopped_leaves_its_cpu_idle(pc):
     assert task.utime_ns == pytest.approx(10 * MS, rel=0.01)
     assert pc.kernel.cpus[1].is_idle
     assert pc.kernel.sched.running == 0
+
+
+def test_a_task_of_policy_idle_gives_way_at_once_and_counts_as_an_idle_cpu(pc):
+    for cpu in range(4):
+        idle = started(pc, Busy, 1 << cpu)
+        pc.kernel.sched.set_scheduler(idle, Policy.IDLE)
+    task = started(pc, Sleeper, 0b1111)
+    run_for(pc, 100 * MS)
+    before = pc.kernel.timeline.now_ns
+    with on_cpu(pc, 2):
+        pc.kernel.sched.wake(task)
+    while task.state != "S":
+        run_for(pc, MS // 10)
+    assert pc.kernel.timeline.now_ns - before < task.burst_ns + MS // 5
