@@ -175,8 +175,8 @@ class Application(Generic[Thread]):
         for number in range(len(self.threads), options["threads"]):
             task = self.new_thread(self._pc.irqs.kthreads.take_pid(), number)
             self.threads.append(task)
-            sched.set_scheduler(task, *wanted)
             for each in task.group:
+                sched.set_scheduler(each, *wanted)
                 sched.start(each)
 
     def _end(self, task: Thread) -> None:

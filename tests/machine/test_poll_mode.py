@@ -1,5 +1,7 @@
 """A poll-mode program has the card from vfio-pci, and all of its CPUs."""
 
+import errno
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,6 +145,27 @@ def test_without_an_iommu_the_program_cannot_start_and_the_card_stays_with_its_d
     assert "allow_unsafe_interrupts" in next(
         text for text in texts(refused) if "cannot start" in text
     )
+
+
+@pytest.mark.parametrize("iommu", ["intel", "none"])
+def test_a_program_that_is_started_while_the_machine_runs_takes_the_card_or_is_refused(boot, iommu):
+    machine = boot("", iommu=iommu)
+    run_for(machine, 20 * MS)
+    line = "name=dpdk kind=poll-mode device=eth0 cpus=3 work=100ns"
+    if iommu == "none":
+        with pytest.raises(OSError, match="needs an IOMMU") as error:
+            make(machine, line, LIMITS)
+        assert error.value.errno == errno.EINVAL
+        assert not machine.applications
+        assert card_of(machine).is_up
+        return
+    make(machine, line, LIMITS)
+    run_for(machine, 100 * MS)
+    counts = counts_of(machine)
+    assert counts["offered"] == counts["served"] + counts["in_ring"] > 9_000
+    change(machine, machine.applications["dpdk"], "remove", LIMITS)
+    assert not machine.applications
+    store_unbind(machine, card_of(machine).function.bdf.encode(), "vfio-pci")
 
 
 def test_latency_is_less_than_a_microsecond_as_long_as_it_keeps_up(boot):

@@ -114,3 +114,10 @@ def test_on_the_cpu_of_its_program_it_takes_turns_with_it(boot):
     assert poller.involuntary_switches > 50
     assert 100 < program.counts()["served"] < 6_000
     assert machine.applications["other"].counts()["served"] > 100
+
+
+def test_it_has_the_policy_of_the_program_that_made_it(boot):
+    machine = boot(RING + "nice = 5\n")
+    run_for(machine, MS)
+    _, task, poller = program_of(machine)
+    assert (poller.nice, poller.policy) == (task.nice, task.policy) == (5, task.policy)
