@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pseudokern.drivers.keys import (
+    IO_SIZE,
     Choice,
     CpuList,
     Duration,
@@ -83,7 +84,7 @@ IO_KEYS: Mapping[str, Key] = {
     "depth": Key(Integer(1, 4096), default=1, doc="I/Os that each thread keeps under way"),
     "submit": Key(Duration(), default="2 us", doc="CPU time of the system call for an I/O"),
     "read": Key(Share(), default="100%", doc="part of the I/Os that read; the others write"),
-    "size": Key(Size(), default="4 KB", doc="of each I/O"),
+    "size": Key(IO_SIZE, default="4 KB", doc="of each I/O"),
     "iopoll": Key(Flag(), default=False, doc="look for the end instead of sleeping: poll queues"),
     "sqpoll": Key(Flag(), default=False, doc="have a thread of the kernel submit: io_uring"),
     "sq_thread_idle": Key(Duration(), default="1 s", doc="then that thread sleeps"),

@@ -241,8 +241,6 @@ class DriveLoad:
             return
         if bool(options["depth"]) == bool(options["rate"]):
             raise OSError(errno.EINVAL, f"load of {self._device.name}: give depth or rate")
-        if not 1 <= options["size"] <= 1024:
-            raise OSError(errno.EINVAL, f"load of {self._device.name}: size is 1 KB to 1 MB")
         drive = self.get()
         if options["polled"]:
             drive.disk.check_can_poll(self._device.name)

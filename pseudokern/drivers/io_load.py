@@ -10,7 +10,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from pseudokern.drivers.keys import Choice, CpuList, Duration, Flag, Integer, Key, Rate, Share, Size
+from pseudokern.drivers.keys import (
+    IO_SIZE,
+    Choice,
+    CpuList,
+    Duration,
+    Flag,
+    Integer,
+    Key,
+    Rate,
+    Share,
+)
 from pseudokern.kernel.blk_mq import Disk, Request
 from pseudokern.kernel.cpumask import CpuId, cpulist_format, cpus_of, first_cpu
 from pseudokern.kernel.kernel import Kernel
@@ -21,14 +31,13 @@ from pseudokern.sim.histogram import Histogram
 
 NS_PER_S = 1_000_000_000
 MOST_IN_FLIGHT = 65_536
-MOST_KB = 1024
 
 IO_LOAD_KEYS: Mapping[str, Key] = {
     "depth": Key(Integer(0, 4096), default=0, doc="I/Os that each CPU keeps under way"),
     "rate": Key(Rate(), default=0, doc="or I/Os a second, of all CPUs together"),
     "arrivals": Key(Choice("poisson", "constant"), default="poisson", doc="of a rate"),
     "read": Key(Share(), default="100%", doc="part of the I/Os that read; the others write"),
-    "size": Key(Size(), default="4 KB", doc="of each I/O"),
+    "size": Key(IO_SIZE, default="4 KB", doc="of each I/O"),
     "cpus": Key(CpuList(), doc="who submits; every CPU if left out"),
     "polled": Key(Flag(), default=False, doc="look for the end instead of waiting: poll queues"),
     "until": Key(Duration(), doc="uptime at which it ends; never if left out"),

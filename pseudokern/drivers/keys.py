@@ -233,12 +233,18 @@ class Size(NamedTuple):
     """An amount of memory, such as "512 KB"; units of 1024 bytes."""
 
     least_kb: int = 0
+    most_kb: int = 1 << 50
 
     def parse(self, value: object, limits: Limits) -> object:
         size_kb = _parse_quantity(value, parse_size_kb, "512 KB")
         if isinstance(size_kb, int) and size_kb < self.least_kb:
             return _problem(f"is {quoted(value)}", f'use at least "{self.least_kb} KB"')
+        if isinstance(size_kb, int) and size_kb > self.most_kb:
+            return _problem(f"is {quoted(value)}", f'use at most "{self.most_kb} KB"')
         return size_kb
+
+
+IO_SIZE = Size(1, 1024)  # of one I/O
 
 
 class CpuList:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pseudokern.drivers.application import AnyApplication, policy_problem
-from pseudokern.drivers.application_line import OFF, REMOVE, format_line, parse_line
+from pseudokern.drivers.application_line import OFF, REMOVE, format_line, parse_line, words_of
 from pseudokern.drivers.keys import Limits, quoted
 from pseudokern.drivers.load import read_words
 from pseudokern.drivers.server import Server
@@ -43,7 +43,8 @@ def change(machine: "Machine", application: AnyApplication, text: str, limits: L
     for name in application.FIXED:
         if options[name] != application.options[name]:
             hint = f"write {REMOVE}, and then a line to applications/{NEW}"
-            raise OSError(errno.EINVAL, f"{name} stays {application.options[name]}; {hint}")
+            word = words_of(application.options)[name]
+            raise OSError(errno.EINVAL, f"{name} stays {word}; {hint}")
     if line.is_on:
         _check_is_free(machine, application)
     application.change(options)

@@ -224,7 +224,7 @@ def test_threaded_handler_ends_ios_in_its_thread(pc, driver):
     [
         ("depth=4 rate=1kHz", "depth or rate"),
         ("read=50%", "depth or rate"),
-        ("depth=4 size=2MB", "1 KB to 1 MB"),
+        ("depth=4 size=2MB", "use at most .1024 KB"),
         ("deph=4", "depth"),
         ("depth=many", "whole number"),
         ("depth=4 cpus=9", "CPUs 0-3"),

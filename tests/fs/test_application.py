@@ -213,6 +213,14 @@ def test_a_new_program_needs_a_name_a_kind_and_a_device_that_suits(boot):
     assert number == errno.EEXIST
     assert "write to applications/web" in told
     assert list(files.machine.applications) == ["web"]
+    for size, why in (("0", 'use at least "1 KB"'), ("2MB", 'use at most "1024 KB"')):
+        assert why in refusal(files, f"name=db kind=io device=nvme0 size={size}", "new")[1]
+
+
+def test_a_key_that_stays_is_told_as_it_is_written(boot):
+    files = boot()
+    write(files, "name=db kind=io device=nvme0 sqpoll=true", "new")
+    assert "sqpoll stays true; write remove" in refusal(files, "sqpoll=false", "db")[1]
 
 
 def test_a_drive_ends_the_ios_of_a_program_that_is_off(boot):
