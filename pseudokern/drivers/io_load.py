@@ -180,7 +180,7 @@ def show_io_load(load: IoLoad) -> str:
         return "off\n"
     words = [f"depth={options['depth']}"] if options["depth"] else []
     if options["rate"]:
-        words += [f"rate={options['rate']:g}/s", f"arrivals={options['arrivals']}"]
+        words += [f"rate={options['rate']:.15g}/s", f"arrivals={options['arrivals']}"]
     words += [f"read={100 * options['read']:g}%", f"size={options['size']}KB"]
     if options["cpus"] is not None:
         words.append(f"cpus={cpulist_format(options['cpus'])}")

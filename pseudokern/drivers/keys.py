@@ -207,9 +207,12 @@ class Duration(NamedTuple):
     """How long something takes, such as "250ms" or "10 us"; whole nanoseconds."""
 
     maximum_ns: int = 10**18
+    least_us: int = 0
 
     def parse(self, value: object, limits: Limits) -> object:
         duration_ns = _parse_quantity(value, parse_duration_ns, "10 us")
+        if isinstance(duration_ns, int) and duration_ns < self.least_us * 1000:
+            return _problem(f"is {quoted(value)}", f'use at least "{self.least_us} us"')
         if isinstance(duration_ns, int) and duration_ns > self.maximum_ns:
             return _problem(
                 f"is {quoted(value)}", f'use at most "{self.maximum_ns / 1_000_000:g} ms"'

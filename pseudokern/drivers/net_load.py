@@ -81,12 +81,12 @@ class NetLoad:
         if options["until"] is not None:
             words.append(f"until={options['until']}ns")
         if options["tx_rate"]:
-            words += [f"tx_rate={options['tx_rate']:g}/s", f"tx_size={options['tx_size']}"]
+            words += [f"tx_rate={options['tx_rate']:.15g}/s", f"tx_size={options['tx_size']}"]
             if options["tx_cpus"] is not None:
                 words.append(f"tx_cpus={cpulist_format(options['tx_cpus'])}")
             if options["tx_sndbuf"] is not None:
                 words.append(f"tx_sndbuf={options['tx_sndbuf']}KB")
-        return " ".join([f"rate={options['rate']:g}/s", *words]) + "\n"
+        return " ".join([f"rate={options['rate']:.15g}/s", *words]) + "\n"
 
     def start(self) -> None:
         """The interface is up, or something has changed."""

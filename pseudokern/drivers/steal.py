@@ -23,13 +23,16 @@ from pseudokern.x86.pc import Pc
 
 NS_PER_MS = 1_000_000
 MOST_SHARE = 0.95  # a CPU that never comes back would be dead
+LEAST_BURST_US = 10  # no scheduler switches more often
 
 STEAL_KEYS: Mapping[str, Key] = {
     "cpus": Key(CpuList(), doc="all if left out"),
     "share": Key(
         Share(MOST_SHARE), default="10%", doc="part of the time that the host runs others"
     ),
-    "burst": Key(Duration(), default="5 ms", doc="for how long each time, on average"),
+    "burst": Key(
+        Duration(least_us=LEAST_BURST_US), default="5 ms", doc="for how long each time, on average"
+    ),
 }
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pseudokern.drivers.keys import Limits
 from pseudokern.drivers.nic import Nic
 from pseudokern.drivers.programs import Programs
-from pseudokern.drivers.steal import Steal
+from pseudokern.drivers.steal import STEAL_KEYS, Steal
 from pseudokern.fs.stat import _times_ns
 from pseudokern.kernel.cputime import irq_time
 from pseudokern.machine.description import load
@@ -113,6 +114,12 @@ def test_a_share_can_change_and_end():
     assert str(pc.steal) == "off\n"
 
 
+@pytest.mark.parametrize("burst", ["0", "1 ns", "9999 ns"])
+def test_bursts_are_not_so_short_that_time_stands_still(burst):
+    [problem] = STEAL_KEYS["burst"].parse(burst, Limits(cpus=1, nodes=1, gsis=24), {})
+    assert problem.hint == 'use at least "10 us"'
+
+
 BOARD = """
 [machine]
 cpus = 4
@@ -141,7 +148,7 @@ burst = "{burst} us"
 @given(
     rate=st.integers(1, 300),
     share=st.integers(1, 90),
-    burst=st.integers(1, 20_000),
+    burst=st.integers(10, 20_000),
     steps=st.lists(st.integers(1, 40 * MS), max_size=6),
     cpu=st.integers(1, 3),
     kind=st.sampled_from(["", "server"]),

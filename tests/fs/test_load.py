@@ -34,6 +34,17 @@ def test_load_is_begun_and_ended_by_its_file(tree):
     assert read(tree, path) == "off\n"
 
 
+@pytest.mark.parametrize("name", ["nvme0", "eth0"])
+def test_line_of_a_high_rate_can_be_written_again(tree, name):
+    path = f"{DEBUG}/load/{name}"
+    write(tree, path, "rate=2.345678MHz")
+    line = read(tree, path)
+    assert line.startswith("rate=2345678/s ")
+    write(tree, path, line)
+    assert read(tree, path) == line
+    write(tree, path, "off")
+
+
 def test_mistake_is_einval(tree):
     with pytest.raises(OSError, match="depth") as error:
         write(tree, f"{DEBUG}/load/nvme0", "depht=3")
