@@ -119,8 +119,8 @@ def test_what_a_server_cannot_serve_overflows_its_socket(boot):
     machine = boot(WEB + 'cpus = "3"\nwork = "19 us"\nrecv = "1 us"\n', rate="100 kHz")
     run_for(machine, SECOND_NS)
     counts = machine.applications["web"].counts()
-    # 212,992 bytes hold 278 packets of 768.
-    assert counts["in_sockets"] in (277, 278)
+    # 212,992 bytes hold 278 packets of 768; from one poll to the next a few of them are read.
+    assert 274 <= counts["in_sockets"] <= 278
     assert counts["served"] == pytest.approx(SECOND_NS / 20_250, rel=0.02)
     assert counts["dropped_rcvbuf_errors"] == pytest.approx(50_600, rel=0.05)
 
