@@ -16,6 +16,7 @@ from pseudokern.machine.machine import Machine
 
 ON_OFF = {"on": 1, "off": 0}
 MOST_DIGITS = 9
+RX_USECS = "rx-usecs 50"
 
 
 def _nic(device: NetDevice) -> Nic:
@@ -34,7 +35,7 @@ def show_ring(_machine: Machine, device: NetDevice) -> bytes:
 
 
 def store_ring(_machine: Machine, data: bytes, device: NetDevice) -> None:
-    _nic(device).ethtool.set_ring(_numbers(data, ("rx", "rx-mini", "rx-jumbo", "tx")))
+    _nic(device).ethtool.set_ring(_numbers(data, "rx 512", ("rx", "rx-mini", "rx-jumbo", "tx")))
 
 
 def show_channels(_machine: Machine, device: NetDevice) -> bytes:
@@ -43,7 +44,7 @@ def show_channels(_machine: Machine, device: NetDevice) -> bytes:
 
 def store_channels(_machine: Machine, data: bytes, device: NetDevice) -> None:
     names = ("rx", "tx", "other", "combined")
-    _nic(device).ethtool.set_channels(_numbers(data, names))
+    _nic(device).ethtool.set_channels(_numbers(data, "combined 2", names))
 
 
 def show_coalesce(_machine: Machine, device: NetDevice) -> bytes:
@@ -51,7 +52,7 @@ def show_coalesce(_machine: Machine, device: NetDevice) -> bytes:
 
 
 def store_coalesce(_machine: Machine, data: bytes, device: NetDevice) -> None:
-    _nic(device).ethtool.set_coalescing(_numbers(data))
+    _nic(device).ethtool.set_coalescing(_numbers(data, RX_USECS))
 
 
 def show_coalesce_queues(_machine: Machine, device: NetDevice) -> bytes:
@@ -69,7 +70,7 @@ def store_coalesce_queues(_machine: Machine, data: bytes, device: NetDevice) -> 
     queue, _, rest = data.strip().partition(b" ")
     if not queue.isdigit() or len(queue) > MOST_DIGITS:
         raise OSError(errno.EINVAL, f"{data!r}: write a queue, names and numbers: 2 rx-usecs 50")
-    _nic(device).ethtool.set_coalescing_of(int(queue), _numbers(rest))
+    _nic(device).ethtool.set_coalescing_of(int(queue), _numbers(rest, RX_USECS))
 
 
 def show_stats(machine: Machine, device: NetDevice) -> bytes:
@@ -100,7 +101,7 @@ def show_features(_machine: Machine, device: NetDevice) -> bytes:
 
 def store_features(_machine: Machine, data: bytes, device: NetDevice) -> None:
     """`rx-gro off tx-scatter-gather on`: by the kernel's names."""
-    _nic(device).ethtool.features.ask(_numbers(data))
+    _nic(device).ethtool.features.ask(_numbers(data, "rx-gro off"))
 
 
 def show_hash_fields(_machine: Machine, device: NetDevice) -> bytes:
@@ -125,7 +126,7 @@ def show_pause(_machine: Machine, device: NetDevice) -> bytes:
 
 
 def store_pause(_machine: Machine, data: bytes, device: NetDevice) -> None:
-    _nic(device).ethtool.pause.ask(_numbers(data, ("autoneg", "rx", "tx")))
+    _nic(device).ethtool.pause.ask(_numbers(data, "rx off", ("autoneg", "rx", "tx")))
 
 
 _SHOWS = {
@@ -156,10 +157,10 @@ def _lines(values: Mapping[str, object]) -> bytes:
     return "".join(f"{name} {value}\n" for name, value in values.items()).encode()
 
 
-def _numbers(data: bytes, known: tuple[str, ...] = ()) -> dict[str, int]:
-    """EINVAL: these are no names with numbers, or not those that there are."""
+def _numbers(data: bytes, like: str, known: tuple[str, ...] = ()) -> dict[str, int]:
+    """EINVAL: these are no names with numbers, or not those that there are. like: how they are."""
     words = data.decode("latin-1").split()
-    refused = OSError(errno.EINVAL, f"{' '.join(words)!r}: write names and numbers, like rx 512")
+    refused = OSError(errno.EINVAL, f"{' '.join(words)!r}: write names and values, like {like}")
     if not words or len(words) % 2:
         raise refused
     found = {}

@@ -6,6 +6,7 @@ Follows sched_fair_server_write() of kernel/sched/debug.c, 6.12.
 import errno
 from collections.abc import Mapping
 
+from pseudokern.fs.kstrtox import kstrtoull
 from pseudokern.kernel.cpumask import CpuId, cpus_of
 from pseudokern.kernel.kernel import FAIR_SERVER_NS
 from pseudokern.kernel.printk import Level
@@ -13,7 +14,6 @@ from pseudokern.machine.machine import Machine
 
 LEAST_PERIOD_NS = 100_000
 MOST_PERIOD_NS = (1 << 22) * 1_000  # about four seconds
-U64_RANGE = 1 << 64
 
 Servers = Mapping[CpuId, tuple[int, int]]
 
@@ -43,12 +43,12 @@ def show_period(machine: Machine, cpu: CpuId) -> bytes:
 
 def store_runtime(machine: Machine, data: bytes, cpu: CpuId) -> None:
     """0: fair tasks get what real-time ones leave. Errors: see _change()."""
-    _change(machine, cpu, _parse(data), _parameters_ns(machine, cpu)[1])
+    _change(machine, cpu, kstrtoull(data, "fair_server"), _parameters_ns(machine, cpu)[1])
 
 
 def store_period(machine: Machine, data: bytes, cpu: CpuId) -> None:
     """Errors: see _change()."""
-    _change(machine, cpu, _parameters_ns(machine, cpu)[0], _parse(data))
+    _change(machine, cpu, _parameters_ns(machine, cpu)[0], kstrtoull(data, "fair_server"))
 
 
 def check_bandwidth(machine: Machine, servers: Servers, runtime_us: int, period_us: int) -> None:
@@ -82,15 +82,6 @@ def _change(machine: Machine, cpu: CpuId, runtime_ns: int, period_ns: int) -> No
         kernel.log.printk(Level.WARNING, text)
     if kernel.sched is not None:
         kernel.sched.restart_limit(cpu)
-
-
-def _parse(data: bytes) -> int:
-    word = data.strip().removeprefix(b"+")
-    if not word.isdigit():
-        raise OSError(errno.EINVAL, f"fair_server: {data!r} is no number")
-    if int(word) >= U64_RANGE:
-        raise OSError(errno.ERANGE, f"fair_server: {data!r} has more than 64 bits")
-    return int(word)
 
 
 def _parameters_ns(machine: Machine, cpu: CpuId) -> tuple[int, int]:

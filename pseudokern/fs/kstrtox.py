@@ -31,8 +31,17 @@ def kstrtoul(data: bytes, name: str) -> int:
 
 def kstrtouint(data: bytes, name: str) -> int:
     """In base 10. EINVAL: no number; ERANGE: more than 32 bits."""
+    return _checked(_decimal(data), data, name, UINT_RANGE)
+
+
+def kstrtoull(data: bytes, name: str) -> int:
+    """In base 10. EINVAL: no number; ERANGE: more than 64 bits."""
+    return _checked(_decimal(data), data, name, ULONG_RANGE)
+
+
+def _decimal(data: bytes) -> int | None:
     digits = _digits(data)
-    return _checked(int(digits) if digits.isdigit() else None, data, name, UINT_RANGE)
+    return int(digits) if digits.isdigit() else None
 
 
 def _digits(data: bytes) -> bytes:

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pseudokern.fs.kstrtox import kstrtouint, kstrtoul
+from pseudokern.fs.kstrtox import kstrtouint, kstrtoul, kstrtoull
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ def test_base_is_that_which_the_number_shows(data, number):
 
 def test_some_files_know_base_10_only():
     assert kstrtouint(b"010\n", "limit") == 10
+    assert kstrtoull(b"010\n", "runtime") == 10
     with pytest.raises(OSError, match=r"limit: b'0x10' is no number"):
         kstrtouint(b"0x10", "limit")
 
@@ -29,7 +30,10 @@ def test_anything_around_the_number_is_refused(data):
     assert refused.value.errno == errno.EINVAL
 
 
-@pytest.mark.parametrize(("read", "data"), [(kstrtoul, b"%d" % 2**64), (kstrtouint, b"4294967296")])
+@pytest.mark.parametrize(
+    ("read", "data"),
+    [(kstrtoul, b"%d" % 2**64), (kstrtoull, b"%d" % 2**64), (kstrtouint, b"4294967296")],
+)
 def test_number_that_does_not_fit_is_out_of_range(read, data):
     with pytest.raises(OSError, match="is more than") as refused:
         read(data, "mtu")

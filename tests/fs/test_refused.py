@@ -62,3 +62,14 @@ def test_command_after_the_end_of_time_is_refused(boot):
     with pytest.raises(OSError, match="time ended") as caught:
         files.command("inject 1 5")
     assert caught.value.errno == errno.ETIME
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [("ring", "rx 512"), ("channels", "combined 2"), ("coalesce", "rx-usecs 50"),
+     ("features", "rx-gro off"), ("pause", "rx off")],
+)  # fmt: skip
+def test_setting_of_a_card_says_how_its_own_file_is_written(boot, name, like):
+    files = boot("laptop")
+    with pytest.raises(OSError, match=f"like {like}$"):
+        files.write(f"/sys/kernel/debug/pseudokern/net/eth0/{name}", "nonsense")
