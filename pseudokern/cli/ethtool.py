@@ -75,6 +75,9 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
     if arguments in (("-h",), ("--help",)):
         click.echo(VERSION + context.get_help())
         return
+    if arguments == ("--version",):
+        click.echo(VERSION, nl=False)
+        return
     check_shows_machine(directory)
     try:
         click.echo(_run(directory / NET, list(arguments)), nl=False)
@@ -86,8 +89,6 @@ def command(context: click.Context, directory: Path, arguments: tuple[str, ...])
 
 
 def _run(net: Path, arguments: list[str]) -> str:
-    if arguments == ["--version"]:
-        return VERSION
     is_json, statistics = _flags(arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _BY_OPTION):
         raise bad_arguments()

@@ -58,6 +58,11 @@ def test_help_names_the_options_that_there_are(ethtool):
     assert "-Q eth0 queue_mask 0x3 --coalesce" in said.stdout
 
 
+def test_version_is_told_without_a_machine():
+    assert pseudokern("ethtool", "--version").stdout == "ethtool version 6.1\n"
+    assert pseudokern("nvme", "version").stdout.startswith("nvme version 2.3")
+
+
 @pytest.mark.root
 def test_ethtool_inside_is_the_machine_s(laptop):
     said = pseudokern("enter", "--at", laptop.directory, "--", "ethtool", "-i", "eth0")
