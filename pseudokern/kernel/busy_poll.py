@@ -61,6 +61,8 @@ class BusyLoop:
 
     def goes_on(self, feed_of: Callable[[Napi], Feed | None]) -> bool:
         """From step(), when the socket is empty. False: it is time to sleep."""
+        if self._entered is None and not self.options.duration_ns:
+            return False
         now_ns = self._kernel.timeline.now_ns
         if self._entered is None:
             duration_ns = self._duration_ns()

@@ -114,13 +114,12 @@ class TunedNetRx(NetRx):
         end_ns = now_ns + napi.extra_ns
         if work:
             end_ns = self.take(this, napi, work, end_ns)
-        if work < NAPI_WEIGHT and not napi.is_unfinished:
-            napi.scheduled = False
-        else:
+        if work >= NAPI_WEIGHT or napi.is_unfinished:
             this.poll_list.append(napi)
-        if isinstance(napi, Backlog) and napi.waiting:
+        elif isinstance(napi, Backlog) and napi.waiting:
+            napi.scheduled = False
             napi.schedule(this)
-        if not napi.scheduled:
+        else:
             self.complete(napi, work, end_ns)
         return end_ns
 
