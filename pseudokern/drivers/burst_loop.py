@@ -69,6 +69,7 @@ class BurstLoop:
         queues, place, empty = self.queues, self._place, 0
         if not queues:
             return max(clock_ns, until_ns)
+        place %= len(queues)  # there may have been more of them
         while clock_ns < until_ns:
             if empty == len(queues):
                 clock_ns, place = self._skip(clock_ns, until_ns, place)

@@ -201,6 +201,18 @@ def test_cores_poll_queues_in_turn_each_on_its_own_cpu(boot):
     assert counts["offered"] == counts["served"] + counts["in_ring"] > 19_000
 
 
+def test_a_core_goes_on_with_the_queues_that_are_left_to_it(boot):
+    machine = boot(DPDK.replace('"3"', '"1-3"') + "queues = 5\n", rate="300 kHz")
+    dpdk = machine.applications["dpdk"]
+    for threads in (1, 2, 1, 3, 2, 3, 1) * 4:
+        change(machine, dpdk, f"threads={threads}", LIMITS)
+        run_for(machine, 130_003)
+    run_for(machine, 5 * MS)
+    counts = counts_of(machine)
+    assert counts["offered"] == counts["served"] + counts["in_ring"]
+    assert counts["in_ring"] < 5
+
+
 def test_another_program_on_its_cpu_takes_half_of_it_and_packets_wait(boot):
     machine = boot(DPDK, rate="1 MHz")
     run_for(machine, 100 * MS)
