@@ -3,12 +3,7 @@
 import errno
 from collections.abc import Mapping, Sequence
 
-from pseudokern.cli.ethtool_device import (
-    Device,
-    EthtoolError,
-    no_more,
-    padded,
-)
+from pseudokern.cli.ethtool_device import Device, EthtoolError, no_more, padded
 from pseudokern.cli.ethtool_settings import as_json, ask_for_json
 
 _CHECKSUMS = (
@@ -37,7 +32,6 @@ _OLD = (
 _GROUPS = {name: members for long, short, members in _OLD for name in (long, short)}
 NOT_FOUND_AT = 20  # bytes from the first attribute of -K to the first name in it
 BIT = 4 + 4  # the nest of a bit, and the head of its name
-FLAG = 4
 ON = 4  # bytes: the flag that a bit is on
 
 

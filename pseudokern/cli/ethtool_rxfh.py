@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pseudokern.cli.ethtool_device import TOO_LONG, Device, EthtoolError, bad_arguments
 
-MOST_INT = 2**31 - 1
+MOST_INT, MOST_DIGITS = 2**31 - 1, 10
 WRONG_KEY = 2  # the exit status
 _CANNOT_SET = "Cannot set RX flow hash configuration:"
 _FUNCTIONS = ("toeplitz", "xor", "crc32")
@@ -69,7 +69,7 @@ def _parsed(rest: list[str]) -> dict[str, list[str]]:
                 words[word] = []
             case "weight":
                 words[word] = []
-                while rest and rest[0].isdecimal():
+                while rest and _number(rest[0]) is not None:
                     words[word].append(rest.pop(0))
                 if not words[word]:
                     raise bad_arguments()
@@ -130,5 +130,5 @@ def _read(device: Device) -> dict[str, str]:
 
 def _number(text: str) -> int | None:
     """None: that is none, or too large for an int."""
-    number = int(text) if text.isascii() and text.isdigit() else MOST_INT + 1
-    return number if number <= MOST_INT else None
+    is_number = text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+    return int(text) if is_number and int(text) <= MOST_INT else None

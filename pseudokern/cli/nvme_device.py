@@ -14,7 +14,6 @@ DO_NOT_RETRY = 0x4000
 
 INVALID_FIELD = 0x02
 INVALID_NAMESPACE = 0x0B
-SEQUENCE_ERROR = 0x0C
 NOT_SAVEABLE = 0x10D
 NOT_OF_NAMESPACE = 0x10F
 _STATUS = {
@@ -22,8 +21,6 @@ _STATUS = {
     "a defined field",
     INVALID_NAMESPACE: "Invalid Namespace or Format: The namespace or the format of that "
     "namespace is invalid",
-    SEQUENCE_ERROR: "Command Sequence Error: The command was aborted due to a protocol violation "
-    "in a multi-command sequence",
     NOT_SAVEABLE: "Feature Identifier Not Saveable: The Feature Identifier specified does not "
     "support a saveable value",
     NOT_OF_NAMESPACE: "Feature Not Namespace Specific: The Feature Identifier specified is not "

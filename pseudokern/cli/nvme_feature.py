@@ -28,6 +28,7 @@ CHANGED, SUPPORTED, LAST_RESERVED = 8, 3, 7
 CHANGEABLE = 4
 ALL_NAMESPACES = 0xFFFFFFFF
 ROW = 16  # bytes
+MOST_BYTES = 128 * 1024  # mdts
 
 _NAMES = {
     0x01: "Arbitration",
@@ -74,7 +75,7 @@ def get_feature(nvme: Path, arguments: Sequence[str]) -> str:
         raise refused(INVALID_FIELD)
     if selection == CHANGED and feature.value == feature.default:
         return ""
-    buffer = bytes(options.get("data-len", 0))
+    buffer = bytes(_length("get-feature", options))
     if "raw-binary" in options and buffer:
         return buffer.decode()
     is_readable = "human-readable" in options
@@ -103,7 +104,7 @@ def set_feature(nvme: Path, arguments: Sequence[str]) -> str:
     number, value = options.get("feature-id", 0), options.get("value", 0)
     if not number:
         raise NvmeError("feature-id required param")
-    buffer = _buffer(options.get("data-len", 0), texts.get("data", ""))
+    buffer = _buffer(_length("set-feature", options), texts.get("data", ""))
     if number == NUMBER_OF_QUEUES:
         raise NvmeError(f"set-feature: {os.strerror(errno.EACCES)}")
     _check_set(device, number, options)
@@ -125,6 +126,14 @@ def _check_set(device: Device, number: int, options: Mapping[str, int]) -> None:
     namespace = options.get("namespace-id", device.namespace)
     if number != ERROR_RECOVERY and namespace not in (0, ALL_NAMESPACES):
         raise refused(NOT_OF_NAMESPACE)
+
+
+def _length(verb: str, options: Mapping[str, int]) -> int:
+    """Of a buffer. The drive takes so much at a time, and the kernel no more than that."""
+    length = options.get("data-len", 0)
+    if length > MOST_BYTES:
+        raise NvmeError(f"{verb}: {os.strerror(errno.EINVAL)}")
+    return length
 
 
 def _buffer(length: int, name: str) -> bytes:

@@ -58,10 +58,10 @@ class HashFields:
         """
         if not self._fields or self._style == _NOT_SETTABLE:
             raise OSError(errno.EOPNOTSUPP, f"{self._style}: the fields are as they are")
-        name = protocol[:-1]
-        first = _FIELDS[self._style].get(name)
-        choices = _CHOICES[self._style].get(name, () if first is None else (first,))
-        if fields not in choices or name in _HAVE_NONE_OF.get(self._style, ()):
+        name, first = protocol[:-1], self._fields.get(protocol)
+        choices = _CHOICES[self._style].get(name, (first,))
+        known = first is not None and name not in _HAVE_NONE_OF.get(self._style, ())
+        if not known or fields not in choices:
             raise OSError(errno.EINVAL, f"{protocol} {fields!r}: no such hash")
         self._fields[protocol] = fields
 

@@ -238,6 +238,8 @@ def test_igb_leaves_ports_of_udp_out_of_its_hash_until_it_is_told(plug):
         ("e1000e", ("udp4", "sdfn"), errno.EOPNOTSUPP),
         ("vmxnet3", ("udp4", "sdfn"), errno.EOPNOTSUPP),
         ("mlx5", ("ip4", "sd"), errno.EINVAL),
+        ("mlx5", ("udp9", "sd"), errno.EINVAL),
+        ("mlx5", ("", ""), errno.EINVAL),
     ],
 )
 def test_fields_of_the_hash_are_what_the_driver_takes(plug, style, wanted, expected):

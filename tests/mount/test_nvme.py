@@ -80,6 +80,11 @@ def test_controller_answers_with_4096_bytes(laptop):
     assert data[24:64].rstrip() == b"Pseudokern NVMe drive"
 
 
+def test_buffer_that_the_drive_cannot_take_is_refused(nvme):
+    said = nvme("get-feature", "/dev/nvme0", "-f", "8", "-l", "4294967295")
+    assert (said.returncode, said.stderr) == (1, "get-feature: Invalid argument\n")
+
+
 def test_sub_command_that_there_is_not_is_named(nvme):
     said = nvme("sanitize", "/dev/nvme0")
     assert said.returncode == 1
