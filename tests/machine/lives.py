@@ -18,6 +18,7 @@ CPUS = 4
 BOARD = """
 [machine]
 cpus = 4
+kernel = "{kernel}"
 
 [load]
 user = "{user}%"
@@ -98,6 +99,7 @@ more_steps = steps | st.one_of(
 def boards(draw: st.DrawFn) -> str:
     """A machine file."""
     text = BOARD.format(
+        kernel=draw(st.sampled_from(["6.12", "6.1", "6.18"])),
         user=draw(st.sampled_from([0, 20])),
         style=draw(st.sampled_from(["igb", "mlx5", "ice", "bnxt", "mlx4"])),
         queues=draw(st.integers(1, 4)),

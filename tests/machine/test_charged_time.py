@@ -39,7 +39,7 @@ def softirqs_ns(life):
     return passes * cost.softirq_ns + polled * cost.softirq_item_ns
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(board=boards(), script=st.lists(steps, max_size=12))
 def test_irq_and_softirq_time_is_the_sum_of_what_is_charged(tmp_path_factory, board, script):
     life = Life(tmp_path_factory.mktemp("life"), board)
@@ -63,7 +63,7 @@ def test_irq_and_softirq_time_is_the_sum_of_what_is_charged(tmp_path_factory, bo
         assert int(times[6]) == this.softirq_ns // NS_PER_TICK
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(board=boards(), script=st.lists(more_steps, max_size=12))
 def test_the_times_of_a_cpu_add_up_to_those_it_was_on_at_every_instant(
     tmp_path_factory, board, script

@@ -55,7 +55,7 @@ def _generic(xdp):
     return sum(xdp.generic.values()) - xdp.generic["pass"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(board=boards(), script=st.lists(more_steps, max_size=15))
 def test_packets_and_ios_are_conserved_at_every_instant(tmp_path_factory, board, script):
     life = Life(tmp_path_factory.mktemp("life"), board)
