@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pseudokern.drivers.coalescing_rules import batch, tx_budget
 from pseudokern.drivers.dim import DEFAULT_LINE, TX_EQE, TX_ICE, Dim
+from pseudokern.drivers.itr import AdaptiveItr
 from pseudokern.drivers.moderation import Waiting
 from pseudokern.drivers.net_device import Transmitted
 from pseudokern.drivers.tx_cleaner import Cleaner
@@ -265,6 +266,9 @@ class NicTx:
         moderation = ethtool.moderation_of(number)
         interrupt.receive = moderation if self.cleaned_by == "shared" else None
         interrupt.pace = moderation if ethtool.reads_words else None
+        if moderation is not None and isinstance(moderation.adaptive, AdaptiveItr):
+            ring = self.rings[number]
+            moderation.adaptive.sent = lambda: (ring.cleaned, ring.cleaned_bytes)
         us, frames = coalesce.get("tx-usecs", 0), coalesce.get("tx-frames", 1)
         interrupt.adaptive = None
         if coalesce.get("adaptive-tx"):

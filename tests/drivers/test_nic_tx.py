@@ -267,6 +267,21 @@ def test_adaptive_transmission_waits_longer_when_more_leaves():
     assert sum(interrupts(nic).values()) < 10_000
 
 
+@pytest.mark.parametrize(
+    ("size", "rate_hz", "most_hz"), [(64, 20_000.0, 70_000), (3000, 30_000.0, 4_100)]
+)
+def test_adaptive_rx_usecs_of_igb_looks_at_what_is_sent_as_well(size, rate_hz, most_hz):
+    pc = new_pc(1, cost=CostModel())
+    nic = new_nic(pc, "igb")
+    nic.ethtool.set_coalescing({"rx-usecs": 1})
+    nic.set_load(load(tx_rate=rate_hz, tx_size=size))
+    run_for(pc, 100 * MS)
+    before = sum(interrupts(nic).values())
+    run_for(pc, 100 * MS)
+    found_hz = 10 * (sum(interrupts(nic).values()) - before)
+    assert most_hz / 4 < found_hz <= most_hz
+
+
 def test_a_sender_that_is_faster_than_the_wire_fills_the_qdisc_and_drops():
     pc = new_pc(2, cost=CostModel())
     nic = new_nic(pc, "igb")
@@ -396,6 +411,11 @@ def check_books(nic):
         assert to_card == ring.posted
         assert ring.posted == ring.cleaned + ring.purged + ring.in_flight
         assert ring.in_flight < ring.size
+    counts = dict(line.split() for line in nic.show_results().splitlines() if line[:3] == "tx_")
+    found = {name.removeprefix("tx_"): int(count) for name, count in counts.items()}
+    if found:
+        dropped = sum(count for name, count in found.items() if name.startswith("dropped_"))
+        assert found["offered"] == found["sent"] + dropped + found["in_flight"]
 
 
 @example(style="igb", script=[("send", 2, 0, 0), ("run", 1776), ("unbind",)], seed=0).via(
