@@ -62,6 +62,8 @@ class ThreadedHandler:
             await Compute(end_ns - now_ns + queue.extra_ns)
             if work < NAPI_WEIGHT and not queue.has_work:
                 queue.scheduled = False
+                if isinstance(kernel.net_rx, TunedNetRx):
+                    kernel.net_rx.let_in(queue)
                 if (cleaner := queue.whole_ring.cleaner) is not None:
                     cleaner.interrupt.look()  # what has left meanwhile interrupts
             elif kernel.jiffies != since:

@@ -139,6 +139,10 @@ class TunedNetRx(NetRx):
                     self._timers.start(deferral.timer, end_ns + deferral.timeout_ns)
                     return
         napi.scheduled = False
+        self.let_in(napi)
+
+    def let_in(self, napi: Napi) -> None:
+        """Nobody polls a queue any more: the busy loop that has waited longest may."""
         for loop in self.loops.get(napi, ())[:1]:
             loop.let_in()
 

@@ -244,3 +244,13 @@ def test_a_loop_cleans_what_the_program_has_answered(boot):
     sent = nic.transmitted().packets
     assert sent == pytest.approx(web.counts()["served"], abs=3)
     assert nic.tx.rings[0].in_flight <= 1
+
+
+def test_a_loop_gets_the_queue_from_the_thread_that_polls_it(boot):
+    machine = boot(BUSY, rate="20 kHz")
+    nic = card_of(machine)
+    nic.napi.threaded = True
+    nic.napi.apply()
+    run_for(machine, 100 * MS)
+    web = machine.applications["web"]
+    assert web.threads[0].loop.rx_packets > 0.8 * web.counts()["offered"]
