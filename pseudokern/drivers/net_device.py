@@ -41,6 +41,13 @@ class NetDevice(IntxDevice):
     mtu = 1500
 
     @property
+    def netdev_name(self) -> str:
+        """What netdev_printk() calls the interface: its driver, its device and itself."""
+        if self.driver_name == "virtio-pci":
+            return f"virtio_net {self.name} {self.name}"
+        return f"{self.label} {self.name}"
+
+    @property
     def speed_mbps(self) -> int:
         """What the driver says of its link; 0: it does not know. EINVAL: it does not say."""
         return 100

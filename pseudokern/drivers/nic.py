@@ -189,13 +189,6 @@ class Nic(NetDevice):
         if was_up:
             self.open()
 
-    @property
-    def netdev_name(self) -> str:
-        """What netdev_printk() calls its interface."""
-        if self.options["style"] == "virtio-net":
-            return f"virtio_net {self.name} {self.name}"
-        return f"{self.label} {self.name}"
-
     def reset_rings(self) -> None:
         """Have new rings, and lose what is in the old ones, in both directions; interrupts stay."""
         if "tx" in self.__dict__:
