@@ -31,11 +31,9 @@ from pseudokern.sim.quantity import (
 NR_CPUS = 8192  # CONFIG_NR_CPUS of distributions' kernels: what a CPU list may name at all
 FASTEST_HZ = 10_000_000.0  # ten times what one CPU can handle when it does nothing else
 MOST_IRQS = 524_543  # NR_IRQS of a kernel for 8192 CPUs, less one
-LAST_SLOT = 31
 
 T = TypeVar("T")
 
-_BDF = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}")
 
 
@@ -109,7 +107,7 @@ class Key(NamedTuple):
     def _check_count(self, items: tuple[object, ...], count: object) -> object:
         if not isinstance(count, int) or len(items) == count or not items:
             return items
-        return _problem(
+        return problem(
             f"has {plural(len(items), 'item')}, but {self.per} is {count}",
             f"give one for each of the {self.per}",
         )
@@ -130,11 +128,11 @@ class Integer(NamedTuple):
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, int) or isinstance(value, bool):
-            return _mistyped(value, "a whole number", "write it without quotes, like 4")
+            return mistyped(value, "a whole number", "write it without quotes, like 4")
         if value < self.minimum:
-            return _problem(f"is {value}, but must be at least {self.minimum}", self.why)
+            return problem(f"is {value}, but must be at least {self.minimum}", self.why)
         if value > self.maximum:
-            return _problem(f"is {value}, but must be at most {self.maximum}", self.why)
+            return problem(f"is {value}, but must be at most {self.maximum}", self.why)
         return value
 
 
@@ -144,7 +142,7 @@ class Flag:
     def parse(self, value: object, limits: Limits) -> object:
         if isinstance(value, bool):
             return value
-        return _mistyped(value, "true or false", "write it without quotes")
+        return mistyped(value, "true or false", "write it without quotes")
 
 
 class Text:
@@ -152,9 +150,9 @@ class Text:
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, str):
-            return _mistyped(value, "text", "put it in quotes")
+            return mistyped(value, "text", "put it in quotes")
         if not value.isprintable():
-            return _problem("has characters that cannot be printed", "write it on one line")
+            return problem("has characters that cannot be printed", "write it on one line")
         return value
 
 
@@ -163,9 +161,9 @@ class Name:
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, str):
-            return _mistyped(value, "a name", 'put it in quotes, like "eth0"')
+            return mistyped(value, "a name", 'put it in quotes, like "eth0"')
         if not _NAME.fullmatch(value):
-            return _problem(
+            return problem(
                 f'is "{value}", which cannot be a file\'s name',
                 "use letters, digits and . _ : @ -, at most 63 of them",
             )
@@ -185,7 +183,7 @@ class Choice:
             return value
         known = f"use {', '.join(quoted(choice) for choice in self.choices)}"
         similar = did_you_mean(value, self.choices) if isinstance(value, str) else ""
-        return _problem(f"is {quoted(value)}", f"{similar} {known}" if similar else known)
+        return problem(f"is {quoted(value)}", f"{similar} {known}" if similar else known)
 
 
 class Rate(NamedTuple):
@@ -196,7 +194,7 @@ class Rate(NamedTuple):
     def parse(self, value: object, limits: Limits) -> object:
         rate_hz = _parse_quantity(value, parse_rate_hz, "20 kHz")
         if isinstance(rate_hz, float) and rate_hz > self.maximum_hz:
-            return _problem(
+            return problem(
                 f"is {quoted(value)}, faster than any CPU can follow",
                 f'use at most "{self.maximum_hz / 1e6:g} MHz"',
             )
@@ -212,9 +210,9 @@ class Duration(NamedTuple):
     def parse(self, value: object, limits: Limits) -> object:
         duration_ns = _parse_quantity(value, parse_duration_ns, "10 us")
         if isinstance(duration_ns, int) and duration_ns < self.least_us * 1000:
-            return _problem(f"is {quoted(value)}", f'use at least "{self.least_us} us"')
+            return problem(f"is {quoted(value)}", f'use at least "{self.least_us} us"')
         if isinstance(duration_ns, int) and duration_ns > self.maximum_ns:
-            return _problem(
+            return problem(
                 f"is {quoted(value)}", f'use at most "{self.maximum_ns / 1_000_000:g} ms"'
             )
         return duration_ns
@@ -228,7 +226,7 @@ class Share(NamedTuple):
     def parse(self, value: object, limits: Limits) -> object:
         share = _parse_quantity(value, parse_share, "12%")
         if isinstance(share, float) and share > self.most:
-            return _problem(f"is {quoted(value)}", f"use {self.most:.0%} or less")
+            return problem(f"is {quoted(value)}", f"use {self.most:.0%} or less")
         return share
 
 
@@ -241,9 +239,9 @@ class Size(NamedTuple):
     def parse(self, value: object, limits: Limits) -> object:
         size_kb = _parse_quantity(value, parse_size_kb, "512 KB")
         if isinstance(size_kb, int) and size_kb < self.least_kb:
-            return _problem(f"is {quoted(value)}", f'use at least "{self.least_kb} KB"')
+            return problem(f"is {quoted(value)}", f'use at least "{self.least_kb} KB"')
         if isinstance(size_kb, int) and size_kb > self.most_kb:
-            return _problem(f"is {quoted(value)}", f'use at most "{self.most_kb} KB"')
+            return problem(f"is {quoted(value)}", f'use at most "{self.most_kb} KB"')
         return size_kb
 
 
@@ -255,7 +253,7 @@ class CpuList:
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, str):
-            return _mistyped(value, "a CPU list", 'put it in quotes, like "0-3,8"')
+            return mistyped(value, "a CPU list", 'put it in quotes, like "0-3,8"')
         try:
             # N is the last CPU, as in smp_affinity_list, so try with this machine's number first.
             mask = cpulist_parse(value.encode(), limits.cpus)
@@ -263,48 +261,16 @@ class CpuList:
             try:
                 mask = cpulist_parse(value.encode(), NR_CPUS)
             except OSError:
-                return _problem(f'is "{value}", not a CPU list', 'write it like "0-3,8"')
+                return problem(f'is "{value}", not a CPU list', 'write it like "0-3,8"')
         if missing := mask >> limits.cpus << limits.cpus:
             one = missing.bit_count() == 1
-            return _problem(
+            return problem(
                 f"names {'CPU' if one else 'CPUs'} {cpulist_format(missing)}, "
                 f"but the machine has {cpus_text(limits.cpus)}"
             )
         if not mask:
-            return _problem(f'is "{value}", which names no CPU', 'write it like "0-3,8"')
+            return problem(f'is "{value}", which names no CPU', 'write it like "0-3,8"')
         return mask
-
-
-class Bdf:
-    """A PCI address, such as "00:03.0"; always with its domain, as /sys writes it."""
-
-    def parse(self, value: object, limits: Limits) -> object:
-        if not isinstance(value, str):
-            return _mistyped(value, "a PCI address", 'put it in quotes, like "00:03.0"')
-        match = _BDF.fullmatch(value.lower())
-        if match is None:
-            return _problem(
-                f'is "{value}", not a PCI address', 'write bus:slot.function, like "00:03.0"'
-            )
-        if int(match[3], 16) > LAST_SLOT:
-            return _problem(f'is "{value}", but a bus has the slots 00 to 1f')
-        return f"{match[1] or '0000'}:{match[2]}:{match[3]}.{match[4]}"
-
-
-class HexId(NamedTuple):
-    """A number as /sys writes it, such as "0x8086"."""
-
-    bits: int = 16
-
-    def parse(self, value: object, limits: Limits) -> object:
-        if not isinstance(value, str):
-            return _mistyped(value, "a hexadecimal number", 'put it in quotes, like "0x8086"')
-        if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}", value):
-            return _problem(f'is "{value}", not a hexadecimal number', 'write it like "0x8086"')
-        number = int(value, 16)
-        if number >> self.bits:
-            return _problem(f'is "{value}", but has room for {self.bits // 4} digits only')
-        return number
 
 
 class Gsi(NamedTuple):
@@ -322,41 +288,14 @@ class Gsi(NamedTuple):
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, int) or isinstance(value, bool):
-            return _mistyped(value, "a line's number", "write it without quotes, like 16")
+            return mistyped(value, "a line's number", "write it without quotes, like 16")
         if self.optional and value == 0:
             return value
         if not self.minimum <= value < limits.gsis:
-            return _problem(
+            return problem(
                 f"is {value}, which is no line of an I/O APIC that it can use",
                 f"choose {self.minimum}-{limits.gsis - 1}, or give the machine more ioapics",
             )
-        return value
-
-
-class XdpFile:
-    """An XDP program, such as "./drop.py:drop_small"; an XdpProgram."""
-
-    def parse(self, value: object, limits: Limits) -> object:
-        from pseudokern.drivers.xdp_program import load_program  # few cards have one
-
-        hint = 'write it like "./drop.py:drop_small"'
-        if not isinstance(value, str):
-            return _mistyped(value, "a file and a function", hint)
-        try:
-            return load_program(value, limits.folder)
-        except OSError as error:
-            return _problem(f'is "{value}": {error.strerror}')
-
-
-class Node:
-    """A NUMA node of this machine; -1 for none, as in /sys."""
-
-    def parse(self, value: object, limits: Limits) -> object:
-        if not isinstance(value, int) or isinstance(value, bool):
-            return _mistyped(value, "a node's number", "write it without quotes, like 0")
-        if not -1 <= value < limits.nodes:
-            have = "node 0" if limits.nodes == 1 else f"nodes 0-{limits.nodes - 1}"
-            return _problem(f"is {value}, but the machine has {have}", "use -1 for none")
         return value
 
 
@@ -367,7 +306,7 @@ class ListOf(NamedTuple):
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, list | tuple):
-            return _mistyped(value, "a list", "put it in [ ]")
+            return mistyped(value, "a list", "put it in [ ]")
         items = [self.kind.parse(item, limits) for item in value]
         problems = [
             Problem(f"[{index}] {problem.what}", problem.hint)
@@ -388,7 +327,7 @@ class TableOf:
 
     def parse(self, value: object, limits: Limits) -> object:
         if not isinstance(value, dict):
-            return _mistyped(value, "a table", "put it in { }")
+            return mistyped(value, "a table", "put it in { }")
         problems = [
             Problem(f"has the unknown key {quoted(name)}", f"known here: {', '.join(self.keys)}")
             for name in value
@@ -453,21 +392,23 @@ _TOML_TYPES: Mapping[type, str] = {
 def _parse_quantity(value: object, parse: Callable[[str], T], example: str) -> T | Problems:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value != 0:
-            return _problem(f"is {value}, a number without a unit", f'write it like "{example}"')
+            return problem(f"is {value}, a number without a unit", f'write it like "{example}"')
         value = "0"
     if not isinstance(value, str):
-        return _mistyped(value, "a quantity", f'write it like "{example}"')
+        return mistyped(value, "a quantity", f'write it like "{example}"')
     try:
         return parse(value)
     except QuantityError as error:
-        return _problem(error.what, error.hint)
+        return problem(error.what, error.hint)
 
 
-def _mistyped(value: object, wanted: str, hint: str) -> Problems:
-    return _problem(f"is {quoted(value)}, but must be {wanted}", hint)
+def mistyped(value: object, wanted: str, hint: str) -> Problems:
+    """A value of another type was written than is wanted."""
+    return problem(f"is {quoted(value)}, but must be {wanted}", hint)
 
 
-def _problem(what: str, hint: str = "") -> Problems:
+def problem(what: str, hint: str = "") -> Problems:
+    """One problem."""
     return Problems([Problem(what, hint)])
 
 

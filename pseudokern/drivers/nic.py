@@ -17,22 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pseudokern.drivers.device import IrqReturn
 from pseudokern.drivers.intx import IntxSource
-from pseudokern.drivers.keys import (
-    Choice,
-    CpuList,
-    Duration,
-    Integer,
-    Key,
-    ListOf,
-    OneOrEach,
-    Rate,
-    XdpFile,
-)
+from pseudokern.drivers.keys import Key
 from pseudokern.drivers.net_device import NetDevice, Received, Transmitted
+from pseudokern.drivers.nic_keys import MAX_QUEUES, NIC_KEYS
 from pseudokern.drivers.nic_link import say_down, say_up
 from pseudokern.drivers.nic_styles import STYLES, Style, Vector
 from pseudokern.drivers.nic_traffic import start_traffic
-from pseudokern.drivers.pci_keys import PCI_KEYS
 from pseudokern.drivers.rx_queue import RxQueue
 from pseudokern.hw.message import Message
 from pseudokern.irq.desc import IrqDesc
@@ -51,21 +41,11 @@ if TYPE_CHECKING:
     from pseudokern.drivers.user_port import UserPort
     from pseudokern.kernel.feed import Feed
 
-MAX_QUEUES = 256
-
 
 class Nic(NetDevice):
     """A multi-queue network card."""
 
-    KEYS: ClassVar = {
-        **PCI_KEYS,
-        "style": Key(Choice(*STYLES), default="igb", doc="whose driver names the vectors"),
-        "queues": Key(Integer(1, MAX_QUEUES), default=1, doc="receive queues, one vector each"),
-        "rate": Key(OneOrEach(Rate()), per="queues", default=0, doc="frames a second per queue"),
-        "affinity": Key(ListOf(CpuList()), per="queues", default=(), doc="CPUs of each queue"),
-        "handler": Key(Duration(), doc="CPU time of the interrupt handler"),
-        "xdp": Key(XdpFile(), doc="function that decides about each frame, FILE.py:FUNCTION"),
-    }
+    KEYS: ClassVar = NIC_KEYS
 
     queues: list[RxQueue]
     # What each of them tells of its frames, and the interrupt that has its handler alone.

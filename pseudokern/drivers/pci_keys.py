@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from pseudokern.drivers.keys import MOST_IRQS, Bdf, Gsi, HexId, Integer, Key, Limits, Node
+from pseudokern.drivers.keys import MOST_IRQS, Gsi, Integer, Key, Limits
+from pseudokern.drivers.place_kinds import Bdf, HexId, Node
 
 PIRQ_A_GSI = 16
 PIRQ_E_GSI = 20

@@ -15,7 +15,8 @@ from typing import ClassVar
 
 from pseudokern.drivers.device import Device, Irqf, IrqReturn
 from pseudokern.drivers.intx import IntxSource
-from pseudokern.drivers.keys import MOST_IRQS, Integer, Key, ListOf, Node, Rate, Text
+from pseudokern.drivers.keys import MOST_IRQS, Integer, Key, ListOf, Rate, Text
+from pseudokern.drivers.place_kinds import Node
 from pseudokern.drivers.traffic import Target
 from pseudokern.hw.msix import MsixTable
 from pseudokern.hw.vector import RequesterId

@@ -7,7 +7,8 @@ Each stands for a table of the machine file. The file writes quantities with the
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pseudokern.drivers.keys import Duration, HexId, Integer, Key, Rate, Share, Size, Text
+from pseudokern.drivers.keys import Duration, Integer, Key, Rate, Share, Size, Text
+from pseudokern.drivers.place_kinds import HexId
 from pseudokern.kernel.cost import CostModel
 
 _ICELAKE_FLAGS = (

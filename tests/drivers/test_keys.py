@@ -5,19 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pseudokern.drivers.keys import (
-    Bdf,
     Choice,
     CpuList,
     Duration,
     Flag,
     Gsi,
-    HexId,
     Integer,
     Key,
     Limits,
     ListOf,
     Name,
-    Node,
     OneOrEach,
     Problems,
     Rate,
@@ -26,6 +23,7 @@ from pseudokern.drivers.keys import (
     Text,
 )
 from pseudokern.drivers.pci_keys import PCI_KEYS
+from pseudokern.drivers.place_kinds import Bdf, HexId, Node
 
 LIMITS = Limits(cpus=8, nodes=2, gsis=24)
 KINDS = [
