@@ -95,3 +95,32 @@ def test_replay_of_what_was_recorded_gives_the_same_trees(boot, tmp_path, clock)
     replayed = boot("laptop", "--clock", "step", "--replay", str(journal), at="second")
     replayed.advance(f"{now_ns - BOOT_NS}ns")
     assert differing(files, snapshot(replayed / "proc", replayed / "sys")) == []
+
+
+def test_replay_of_programs_that_come_change_and_go_gives_the_same_trees(boot, tmp_path):
+    journal, board = tmp_path / "journal", tmp_path / "shop.toml"
+    board.write_text(
+        '[machine]\ncpus = 4\n[[device]]\nname = "eth0"\ndriver = "pseudokern.drivers.nic"\n'
+        '[[device]]\nname = "nvme0"\ndriver = "pseudokern.drivers.nvme"\n'
+        '[[load]]\ndevice = "eth0"\nrate = "20 kHz"\nflows = 8\n'
+    )
+    recorded = boot(str(board), "--clock", "wall", "--record", str(journal))
+    said = recorded.shell(
+        f"""
+        cd $M/{DEBUG}
+        echo 'name=web kind=server device=eth0 cpus=2' > applications/new
+        echo 'name=db kind=io device=nvme0 depth=4' > applications/new
+        echo 'cpus=1-3 share=20% burst=2ms' > steal; sleep 0.1
+        echo 'threads=3 cpus=0-3 nice=5' > applications/web; sleep 0.1
+        echo 'policy=rr priority=7' > applications/db; cat application_results/db > /dev/null
+        sleep 0.1; echo remove > applications/db; echo off > applications/web
+        echo on > applications/web; sleep 0.1; echo off > steal
+        echo step > clock/mode
+        """
+    )
+    assert said.stderr == ""
+    files, until_ns = snapshot(recorded / "proc", recorded / "sys"), recorded.now_ns()
+    recorded.halt()
+    again = boot(str(board), "--clock", "step", "--replay", str(journal), at="second")
+    again.advance(f"{until_ns - BOOT_NS}ns")
+    assert differing(files, snapshot(again / "proc", again / "sys")) == []
