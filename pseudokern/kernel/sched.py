@@ -14,6 +14,7 @@ from pseudokern.kernel.cpumask import CpuId, CpuMask, cpus_of, first_cpu
 from pseudokern.kernel.kernel import Kernel
 from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.percpu import PerCpu
+from pseudokern.kernel.printk import Level
 from pseudokern.kernel.runqueue import RunQueue
 from pseudokern.kernel.sched_task import REAL_TIME, SchedTask
 
@@ -194,7 +195,18 @@ class Scheduler:
         """Where it may run; isolated CPUs are for those that name them."""
         kernel = self.kernel
         allowed = task.cpus_allowed & kernel.online
-        return allowed & ~kernel.isolated or allowed or kernel.online
+        return allowed & ~kernel.isolated or allowed or self._fall_back(task)
+
+    def _fall_back(self, task: SchedTask) -> CpuMask:
+        """None of its CPUs is there any more; select_fallback_rq(). A program may run anywhere
+        from now on, and stays so when they are back."""
+        kernel = self.kernel
+        if task.pid in self.kernel_tasks:
+            return kernel.online
+        task.cpus_allowed = kernel.possible
+        text = f"process {task.pid} ({task.comm}) no longer affine to cpu{task.cpu}"
+        kernel.printk_ratelimit.printk(Level.WARNING, text)
+        return self._allowed(task)
 
     def _select_rt(self, task: SchedTask, before: CpuId) -> CpuId:
         """Its last CPU, unless a real-time task runs there that it cannot preempt."""

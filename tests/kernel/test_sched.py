@@ -10,7 +10,7 @@ from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.sched import Scheduler
 from pseudokern.kernel.sched_task import SchedTask
 from tests.drivers.plugging import at_once, plugged
-from tests.machine_parts import HZ, MS, new_pc, on_cpu, run_for
+from tests.machine_parts import HZ, MS, log_of, new_pc, on_cpu, run_for
 
 SECOND_NS = 1_000_000_000
 
@@ -130,6 +130,19 @@ def test_tasks_of_a_cpu_that_goes_down_run_elsewhere(pc):
     pc.kernel.sched.update()
     assert task.cpu != 1
     assert task.utime_ns == pytest.approx(used_ns + 10 * MS, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", [Busy, Sleeper])
+def test_a_task_whose_last_cpu_goes_down_may_run_anywhere_from_then_on(pc, kind):
+    task = started(pc, kind, 0b10)
+    run_for(pc, 10 * MS)
+    pc.hotplug.down(1)
+    pc.kernel.sched.wake(task)  # if it sleeps
+    assert task.cpus_allowed == 0b1111
+    assert "process 100 (task) no longer affine to cpu1" in log_of(pc)
+    pc.hotplug.up(1)
+    run_for(pc, 10 * MS)
+    assert task.cpus_allowed == 0b1111
 
 
 def test_a_cpu_of_nohz_full_ticks_only_while_two_tasks_are_runnable(pc):
