@@ -178,9 +178,9 @@ class NicTx:
         self.xdp_offered += len(sizes)
         sent = 0
         for size in sizes:
-            if self.rings[number].free <= 0:
-                break
-            self._post(number, Packet(size, now_ns), now_ns)
+            if self.rings[number].free <= self._nic.style.stop_room:
+                break  # what is left is the stack's
+            self._post(number, Packet(size, now_ns, is_xdp=True), now_ns)
             sent += 1
         self.xdp_drops += len(sizes) - sent
         return sent

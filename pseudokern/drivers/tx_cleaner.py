@@ -95,7 +95,7 @@ class Cleaner:
     def _clean(self, most: int) -> int:
         frames, size = self.ring.clean(self._written_ns(), most)
         net_tx, queue = net_tx_of(self._kernel), self.queue
-        net_tx.completed(queue, frames, size)
+        net_tx.completed(queue, size)
         if queue.drv_xoff and self.ring.free >= self._wake_room:
             self.ring.wakes += 1
             net_tx.wake(queue)

@@ -14,7 +14,6 @@ from pseudokern.sim.timeline import FOREVER_NS
 
 if TYPE_CHECKING:
     from pseudokern.kernel.qdisc import Packet
-    from pseudokern.kernel.sndbuf import SendBuffer
 
 PREAMBLE_BYTES = 8  # with the start delimiter
 GAP_BYTES = 12  # between two frames: 96 bit times; IEEE 802.3, 4.4.2
@@ -70,8 +69,7 @@ class TxRing:
         self.hung_ns: int | None = None
         self._paced_ns = 0  # no frame before that
         self._wire = wire
-        # When it has left, its bytes, and the buffer of its socket.
-        self._frames: deque[tuple[int, int, SendBuffer | None]] = deque()
+        self._frames: deque[tuple[int, Packet]] = deque()  # when each has left
 
     @property
     def in_flight(self) -> int:
@@ -89,7 +87,7 @@ class TxRing:
             at_ns = max(at_ns, self._paced_ns)
             self._paced_ns = at_ns + size * 8 * PS_PER_NS // self.max_mbps
         done_ns = FOREVER_NS if self.hung_ns is not None else self._wire.send(at_ns, size)
-        self._frames.append((done_ns, size, packet.buffer))
+        self._frames.append((done_ns, packet))
         self.posted += 1
         self.posted_bytes += size
         if packet.latency is not None and done_ns != FOREVER_NS:
@@ -117,9 +115,9 @@ class TxRing:
             return
         frames, hung_ns, self.hung_ns = list(self._frames), self.hung_ns, None
         self._frames.clear()
-        for done_ns, size, buffer in frames:
-            left_ns = done_ns if done_ns <= hung_ns else self._wire.send(now_ns, size)
-            self._frames.append((left_ns, size, buffer))
+        for done_ns, packet in frames:
+            left_ns = done_ns if done_ns <= hung_ns else self._wire.send(now_ns, packet.size)
+            self._frames.append((left_ns, packet))
 
     def times_done(self, now_ns: int) -> list[int]:
         """When the frames have left that have, oldest first."""
@@ -131,17 +129,22 @@ class TxRing:
         return found
 
     def clean(self, now_ns: int, most: int) -> tuple[int, int]:
-        """Take out what has left, at most so many; how many there were, and their bytes."""
-        frames = size = 0
+        """Take out what has left, at most so many.
+
+        How many there were, and the bytes of those that the stack had sent.
+        """
+        frames = size = from_stack = 0
         while frames < most and self.done_ns() <= now_ns:
-            _, frame_bytes, buffer = self._frames.popleft()
-            size += frame_bytes
+            packet = self._frames.popleft()[1]
+            size += packet.size
             frames += 1
-            if buffer is not None:
-                buffer.free(frame_bytes)
+            if not packet.is_xdp:
+                from_stack += packet.size
+                if packet.buffer is not None:
+                    packet.buffer.free(packet.size)
         self.cleaned += frames
         self.cleaned_bytes += size
-        return frames, size
+        return frames, from_stack
 
     def purge(self, now_ns: int) -> None:
         """The ring is taken down; what hung works again."""
@@ -150,6 +153,5 @@ class TxRing:
         self.purged += len(lost)
         self._frames.clear()
         self.hung_ns = None
-        for _, size, buffer in lost:
-            if buffer is not None:
-                buffer.free(size)
+        for _, packet in lost:
+            packet.free()

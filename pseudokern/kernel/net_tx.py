@@ -114,9 +114,9 @@ class NetTx:
             return self._qdisc_run(queue, now_ns)
         return now_ns
 
-    def completed(self, queue: TxQueue, packets: int, size: int) -> None:
-        """netdev_tx_completed_queue(): the driver has taken so much out of its ring again."""
-        if packets and queue.has_bql:
+    def completed(self, queue: TxQueue, size: int) -> None:
+        """netdev_tx_completed_queue(): the driver has taken so many bytes out of its ring again."""
+        if size and queue.has_bql:
             queue.dql.complete(size, self._kernel.jiffies)
             if queue.stack_xoff and queue.dql.avail >= 0:
                 queue.stack_xoff = False

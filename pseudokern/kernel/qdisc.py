@@ -17,12 +17,14 @@ class Packet(NamedTuple):
     """What the stack wants sent: its bytes, and since when.
 
     latency  counts how long it took; buffer: of its socket
+    is_xdp   it is none of the stack's
     """
 
     size: int
     asked_ns: int
     latency: Histogram | None = None
     buffer: SendBuffer | None = None
+    is_xdp: bool = False
 
     def free(self) -> None:
         """kfree_skb(): it was dropped."""

@@ -102,7 +102,7 @@ def test_byte_queue_limits_keep_back_what_the_card_does_not_need_yet(pc, net_tx)
     send(net_tx, queue, 10)
     assert len(card.ring) == 1
     assert queue.stack_xoff
-    net_tx.completed(queue, 1, 100)
+    net_tx.completed(queue, 100)
     assert not queue.stack_xoff
     pc.kernel.softirqs.raise_from_process(pc.kernel.this, 0)
     run_for(pc, 10_000)
