@@ -44,6 +44,7 @@ class Scheduler:
         self.started = 0
         self.kernel_tasks: dict[int, SchedTask] = {}
         self.queues = [RunQueue(self, this) for this in kernel.cpus]
+        self._waiting = [queue.fair.waiting for queue in self.queues]
         self._send_reschedule = send_reschedule
         self._neighbours: dict[CpuId, list[CpuId]] = {}
         self._limits_rt = False
@@ -127,9 +128,16 @@ class Scheduler:
 
     def pull(self, idle: RunQueue) -> None:
         """newidle_balance(): a CPU with nothing to do takes a task that waits elsewhere."""
-        for cpu in (*self._near(idle.this.cpu), *cpus_of(self.kernel.online)):
-            for task in self.queues[cpu].fair.waiting:
-                if self._allowed(task) >> idle.this.cpu & 1:
+        crowded = [CpuId(cpu) for cpu, waiting in enumerate(self._waiting) if waiting]
+        here, count, share_cache = idle.this.cpu, len(self.queues), self.kernel.share_cache
+
+        def distance(cpu: CpuId) -> tuple[bool, int]:
+            is_far = cpu != here and not share_cache(here, cpu)
+            return is_far, cpu if is_far else (cpu - here) % count
+
+        for cpu in sorted(crowded, key=distance):
+            for task in self._waiting[cpu]:
+                if self._allowed(task) >> here & 1:
                     self.queues[cpu].fair.take(task)
                     task.vruntime = 0
                     idle.enqueue(task, self.kernel.timeline.now_ns)
@@ -253,13 +261,16 @@ class Scheduler:
 
     def _near(self, cpu: CpuId) -> list[CpuId]:
         """The CPUs that share its last cache, from itself on upwards and around."""
-        found = self._neighbours.get(cpu)
-        if found is None:
+        if cpu not in self._neighbours:
             share_cache, count = self.kernel.share_cache, self.kernel.nr_cpu_ids
-            order = (CpuId((cpu + step) % count) for step in range(count))
-            found = [other for other in order if other == cpu or share_cache(cpu, other)]
-            self._neighbours[cpu] = found
-        return found
+            group = [
+                CpuId(other)
+                for other in range(count)
+                if other == cpu or share_cache(cpu, CpuId(other))
+            ]
+            for place, member in enumerate(group):
+                self._neighbours[member] = group[place:] + group[:place]
+        return self._neighbours[cpu]
 
     def _cpu_changed(self, cpu: CpuId) -> None:
         if self.kernel.is_online(cpu):

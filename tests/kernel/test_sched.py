@@ -121,6 +121,17 @@ def test_a_cpu_that_becomes_idle_pulls_a_task_that_waits(pc):
     assert waits.cpu == 1
 
 
+def test_a_cpu_that_becomes_idle_looks_at_the_next_higher_cpus_first(pc):
+    below = [started(pc, Busy, 0b0001) for _ in range(2)]
+    above = [started(pc, Busy, 0b1000) for _ in range(2)]
+    for task in (*below, *above):
+        task.cpus_allowed |= 0b0100
+    started(pc, Sleeper, 0b0100)
+    run_for(pc, 2 * MS)
+    assert [task.cpu for task in below] == [0, 0]
+    assert sorted(task.cpu for task in above) == [2, 3]
+
+
 def test_tasks_of_a_cpu_that_goes_down_run_elsewhere(pc):
     task = started(pc, Busy, 0b10)
     run_for(pc, 10 * MS)
