@@ -209,7 +209,7 @@ class Scheduler:
         """None of its CPUs is there any more; select_fallback_rq(). A program may run anywhere
         from now on, and stays so when they are back."""
         kernel = self.kernel
-        if task.pid in self.kernel_tasks:
+        if not task.pid or task.pid in self.kernel_tasks:  # the background load of a CPU has none
             return kernel.online
         task.cpus_allowed = kernel.possible
         text = f"process {task.pid} ({task.comm}) no longer affine to cpu{task.cpu}"

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pseudokern.drivers.nic import Nic
+from pseudokern.drivers.programs import Programs
 from pseudokern.kernel.cputime import unclaimed
 from pseudokern.kernel.kthread import Policy
 from pseudokern.kernel.sched import Scheduler
@@ -154,6 +155,16 @@ def test_a_task_whose_last_cpu_goes_down_may_run_anywhere_from_then_on(pc, kind)
     pc.hotplug.up(1)
     run_for(pc, 10 * MS)
     assert task.cpus_allowed == 0b1111
+
+
+def test_the_background_of_a_cpu_that_goes_down_is_no_process_to_tell_of(pc):
+    Programs(pc, user=0.9, burst_ns=30 * MS, wakeups=0.0, tlb_hz=0.0, call_hz=0.0)
+    for _ in range(5):
+        run_for(pc, 20 * MS)
+        pc.hotplug.down(1)
+        run_for(pc, 20 * MS)
+        pc.hotplug.up(1)
+    assert not any("no longer affine" in text for text in log_of(pc))
 
 
 def test_a_cpu_of_nohz_full_ticks_only_while_two_tasks_are_runnable(pc):
