@@ -139,7 +139,9 @@ _BNXT = Names(
 _VIRTIO_RX = _counters(
     "drops:dropped xdp_packets:xdp_packets xdp_tx:xdp_tx xdp_redirects xdp_drops:xdp_drop kicks"
 )
-_VIRTIO_TX = _counters("xdp_tx:xdp_tx xdp_tx_drops:xdp_tx_full kicks tx_timeouts:tx_timeouts")
+_VIRTIO_TX = _counters(
+    "xdp_tx:xdp_tx xdp_tx_drops:xdp_tx_full kicks:tx_kicks tx_timeouts:tx_timeouts"
+)
 
 
 def _virtio(number: str) -> tuple[Counters, Counters]:

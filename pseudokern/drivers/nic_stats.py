@@ -66,6 +66,7 @@ def _tx_counts(nic: "Nic", numbers: slice) -> dict[str, int]:
     return {
         "tx_packets": sum(ring.posted if is_posted else ring.cleaned for ring in rings),
         "tx_bytes": sum(ring.posted_bytes if is_posted else ring.cleaned_bytes for ring in rings),
+        "tx_kicks": sum(ring.posted for ring in rings),
         "tx_stops": sum(ring.stops for ring in rings),
         "tx_wakes": sum(ring.wakes for ring in rings),
         "tx_timeouts": sum(queue.timeouts for queue in queues),
