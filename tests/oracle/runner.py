@@ -121,8 +121,10 @@ def _replay(
 ) -> Iterator[Outcome | str]:
     root = Path("/") if inside else mount
     enter = [*PSEUDOKERN, "enter", "--at", str(mount), "--"] if inside else []
+    # What a case does to interfaces, where root could, it does to none of this computer.
+    alone = ["unshare", "--net", "--"] if os.geteuid() == 0 else []
     command = [
-        *(*enter, sys.executable, str(RECORDINGS / "replay")),
+        *(*alone, *enter, sys.executable, str(RECORDINGS / "replay")),
         *("--machine", machine),
         *("--proc", str(root / "proc"), "--sys", str(root / "sys")),
         *("--irqctl", str(ROOT / "scripts/irqctl"), "--klog", str(ROOT / "scripts/klog")),

@@ -58,6 +58,19 @@ def test_topic_that_is_not_there_is_refused_before_booting(recordings: Path) -> 
     assert result.stderr == f'oracle: no topic "affinty" in {recordings}/cases: made-up\n'
 
 
+@pytest.mark.root
+def test_cases_cannot_reach_the_network_of_this_computer(recordings: Path) -> None:
+    """One of those recorded sets eth0 down, with a program that some computers have."""
+    case = recordings / "cases/made-up/003-net.sh"
+    case.write_text("readlink /proc/self/ns/net\n")
+    (recordings / "expected/q4/made-up/003-net.out").write_text("another\n-- exit 0\n")
+
+    result = run_oracle("--cases", recordings / "cases", "--only", "net", "q4")
+
+    assert "  +net:[" in result.stdout
+    assert os.readlink("/proc/self/ns/net") not in result.stdout
+
+
 def test_nothing_stays_mounted_or_in_the_temporary_directory(recordings: Path) -> None:
     mounts = recordings / "mounts"
     mounts.mkdir()
