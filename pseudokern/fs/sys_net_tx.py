@@ -13,6 +13,7 @@ from pseudokern.hw.pci import PciFunction
 from pseudokern.kernel.cpumask import cpumask_format, cpumask_parse
 from pseudokern.kernel.dql import MAX_LIMIT
 from pseudokern.kernel.net_tx import TxQueue
+from pseudokern.kernel.printk import Level
 from pseudokern.machine.machine import Machine
 
 MS_PER_S = 1000
@@ -53,16 +54,24 @@ def show_tx_maxrate(
 
 
 def store_tx_maxrate(
-    _machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic, number: int
+    machine: Machine, data: bytes, _root: str, _function: PciFunction, nic: Nic, number: int
 ) -> None:
-    """Mbit/s that the queue may send; 0: as many as it can.
+    """Mbit/s that the queue may send; 0: as many as it can. ice_set_tx_maxrate(), and mlx5e's.
 
-    EINVAL      that is no number
+    EINVAL      that is no number, or more than ice's link has
+    ERANGE      more than mlx5's link has
     EOPNOTSUPP  the driver cannot do that
     """
     if not nic.style.has_max_rate:
         raise OSError(errno.EOPNOTSUPP, f"{nic.name}: {nic.driver_name} has no tx_maxrate")
-    nic.tx.ring(number).max_mbps = kstrtouint(data, f"tx-{number}/tx_maxrate")
+    mbps = kstrtouint(data, f"tx-{number}/tx_maxrate")
+    if mbps > nic.style.mbps:
+        text, code = f"Tx rate {mbps}, is not in range", errno.ERANGE
+        if nic.driver_name == "ice":
+            text, code = f"Invalid max rate {mbps} specified for the queue {number}", errno.EINVAL
+        machine.kernel.log.printk(Level.ERR, f"{nic.netdev_name}: {text}")
+        raise OSError(code, f"tx-{number}/tx_maxrate: at most {nic.style.mbps}")
+    nic.tx.ring(number).max_mbps = mbps
 
 
 def show_xps_cpus(

@@ -135,6 +135,22 @@ def test_tx_maxrate_holds_a_queue_of_mlx5_to_its_megabits(card):
     assert (after - before) * 8 == pytest.approx(1_000_000, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("style", "code", "text"),
+    [
+        ("mlx5", errno.ERANGE, "eth0: Tx rate 100001, is not in range"),
+        ("ice", errno.EINVAL, "eth0: Invalid max rate 100001 specified for the queue 0"),
+    ],
+)
+def test_no_queue_is_given_more_than_the_link_has(card, style, code, text):
+    files = card(style, queues=1)
+    with pytest.raises(OSError, match="at most 100000") as refused:
+        write(files, f"{queue()}/tx_maxrate", "100001")
+    assert refused.value.errno == code
+    assert next(reversed([record.text for record in files.machine.kernel.log])).endswith(text)
+    write(files, f"{queue()}/tx_maxrate", "100000")
+
+
 def test_tx_queue_len_is_what_the_qdisc_keeps(card):
     files = card("mlx5", queues=1, rate="200 kHz")
     write(files, f"{queue()}/tx_maxrate", "10")
