@@ -3,7 +3,8 @@
 kind=server device=eth0 threads=2 cpus=2-3 nice=5
 
 The keys and values are those of [[application]], without quotes where there are no blanks. A line
-that begins with "off" is of a program without threads, with "on" or neither of one that runs.
+that is shown begins with "off" if the program has no threads. One that is written says "off" or
+"on", or neither: then that stays as it is.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ ON, OFF, REMOVE = "on", "off", "remove"
 
 
 class ApplicationLine(NamedTuple):
-    """What a line says."""
+    """What a line says; is_on is None if it does not say that."""
 
     words: Mapping[str, str]
-    is_on: bool
+    is_on: bool | None
 
 
 def parse_line(text: str) -> ApplicationLine:
@@ -27,7 +28,7 @@ def parse_line(text: str) -> ApplicationLine:
     first, _, rest = text.strip().partition(" ")
     if first in (ON, OFF):
         return ApplicationLine(split_words(rest, "line"), is_on=first == ON)
-    return ApplicationLine(split_words(text, "line"), is_on=True)
+    return ApplicationLine(split_words(text, "line"), is_on=None)
 
 
 def words_of(values: Mapping[str, object]) -> dict[str, str]:

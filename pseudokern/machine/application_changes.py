@@ -30,7 +30,7 @@ def line_of(application: AnyApplication) -> str:
 def change(machine: "Machine", application: AnyApplication, text: str, limits: Limits) -> None:
     """Change what a line says and leave the rest; `off`, `on`, and `remove` are lines as well.
 
-    EINVAL  something in it cannot be, or cannot change
+    EINVAL  something in it cannot be, or cannot change; none of the CPUs is online
     EBUSY   another server has got its card while it was off
     """
     if text.strip() == REMOVE:
@@ -40,18 +40,21 @@ def change(machine: "Machine", application: AnyApplication, text: str, limits: L
     line = parse_line(text)
     words = {**application.words, **line.words}
     options = _read(words, limits)
+    if "cpus" in line.words and not options["cpus"] & machine.kernel.online:
+        raise OSError(errno.EINVAL, f"cpus={words['cpus']}: none of them is online")
     for name in application.FIXED:
         if options[name] != application.options[name]:
             hint = f"write {REMOVE}, and then a line to applications/{NEW}"
             word = words_of(application.options)[name]
             raise OSError(errno.EINVAL, f"{name} stays {word}; {hint}")
-    if line.is_on:
+    is_on = application.is_on if line.is_on is None else line.is_on
+    if is_on:
         _check_is_free(machine, application)
     application.change(options)
     application.words = words
-    if line.is_on and not application.is_on:
+    if is_on and not application.is_on:
         application.start()
-    elif application.is_on and not line.is_on:
+    elif application.is_on and not is_on:
         application.stop()
 
 
@@ -72,7 +75,7 @@ def make(machine: "Machine", text: str, limits: Limits) -> None:
     if machine.kernel.sched is None:
         begin_to_share(machine)
     application = new_application(machine, ApplicationDescription(options, line.words))
-    if line.is_on:
+    if line.is_on is not False:
         _check_is_free(machine, application)
         application.start()
     machine.applications[name] = application

@@ -143,6 +143,25 @@ def test_threads_are_added_and_the_last_ones_end(boot):
     assert counts["offered"] == others
 
 
+def test_a_program_that_is_off_is_changed_and_stays_off(boot):
+    files = boot(WEB)
+    write(files, "off")
+    write(files, "work=9us")
+    assert line(files).startswith("off kind=server ")
+    assert "work=9us" in line(files)
+    write(files, "on cpus=1")
+    assert files.machine.applications["web"].threads[0].cpus_allowed == 0b10
+
+
+def test_cpus_of_which_none_is_online_are_refused(boot):
+    files = boot(WEB)
+    files.machine.pc.hotplug.down(3)
+    with pytest.raises(OSError, match="cpus=3: none of them is online") as refused:
+        write(files, "cpus=3")
+    assert refused.value.errno == errno.EINVAL
+    write(files, "cpus=2-3")
+
+
 def test_off_ends_the_threads_and_on_starts_new_ones(boot):
     files = boot(WEB)
     files.run_for(50 * MS)
