@@ -64,10 +64,12 @@ class RxQueue(CountedNapi):
     it need not be asked of every frame.
     """
 
-    __slots__ = ("_trigger", "arrive", "whole_ring")
+    __slots__ = ("_trigger", "arrive", "extra_ns", "is_unfinished", "whole_ring")
 
     def __init__(self, message: Interrupting, size: int = RING) -> None:
         super().__init__()
+        self.extra_ns = 0
+        self.is_unfinished = False
         self.whole_ring = Ring(size)
         self.arrive: Trigger
         message.connect(self)

@@ -73,7 +73,7 @@ class Cleaner:
             return batches.until_ns
         return now_ns
 
-    def clean(self, napi: Napi) -> None:
+    def clean(self, napi: "RxQueue | TxNapi") -> None:
         """Part of a poll: what it took, and whether there is more, is noted in napi."""
         frames = self._clean(self.budget)
         napi.extra_ns = frames * self._kernel.cost.tx_clean_ns
@@ -110,10 +110,12 @@ class Cleaner:
 class TxNapi(Napi):
     """The NAPI of a transmit ring alone. What it cleans does not count as work."""
 
-    __slots__ = ("_cleaner",)
+    __slots__ = ("_cleaner", "extra_ns", "is_unfinished")
 
     def __init__(self, cleaner: Cleaner) -> None:
         super().__init__()
+        self.extra_ns = 0
+        self.is_unfinished = False
         self._cleaner = cleaner
 
     def poll(self, weight: int) -> int:

@@ -25,13 +25,15 @@ class Napi:
     packets  how many all polls took; fast paths have theirs to add (Pc.fold_counts)
     extra_ns  CPU time that the last poll took besides that of its packets
     is_unfinished  the last poll left something that is no packet, as if it had used up its weight
+        A queue that has these two has slots of its own for them, behind those of the hot path.
     """
 
-    __slots__ = ("extra_ns", "is_unfinished", "packets", "scheduled")
+    __slots__ = ("packets", "scheduled")
+
+    extra_ns = 0
+    is_unfinished = False
 
     def __init__(self) -> None:
-        self.extra_ns = 0
-        self.is_unfinished = False
         self.packets = 0
         self.scheduled = False
 
