@@ -9,6 +9,7 @@ from types import ModuleType
 
 from pseudokern.drivers.device import Device, PciDevice
 from pseudokern.drivers.keys import did_you_mean
+from pseudokern.drivers.place_of_error import line_of
 
 PACKAGE = "pseudokern.drivers"
 _HERE = Path(__file__).parent
@@ -65,6 +66,7 @@ _NOT_DRIVERS = {
     "rate_moderation",
     "registry",
     "place_kinds",
+    "place_of_error",
     "replaceable",
     "rss",
     "rx_queue",
@@ -134,17 +136,7 @@ def _load_file(name: str, base_dir: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        line = getattr(error, "lineno", None) or _line_in(error, path)
+        line = line_of(error, path)
         what = f'driver "{name}", line {line}: {type(error).__name__}: {error}'
         raise LookupError(what, "mend it") from None
     return module
-
-
-def _line_in(error: Exception, path: Path) -> int:
-    """The last line of path that the error came through."""
-    line, frame = 0, error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(path):
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return line

@@ -7,6 +7,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from pseudokern.drivers.place_of_error import line_of
 from pseudokern.drivers.xdp import XdpFrame
 from pseudokern.kernel.stack import USERS_DRIVERS
 
@@ -28,7 +29,7 @@ class XdpProgram:
 
     def place_of(self, error: BaseException) -> str:
         """Where the program raised it, and what: one line."""
-        line = _line_in(error, self.path)
+        line = line_of(error, self.path)
         return f"{self.path.name}:{line}: {type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -67,17 +68,7 @@ def _run_file(path: Path) -> ModuleType:
         # Compiled here: no file of bytecode is left, nor used that is older than the text.
         exec(compile(path.read_bytes(), path, "exec"), vars(code))
     except BUGS as error:
-        line = getattr(error, "lineno", None) or _line_in(error, path)
+        line = line_of(error, path)
         said = f"{path.name}:{line}: {type(error).__name__}: {error}".splitlines()[0]
         raise OSError(errno.EINVAL, said) from None
     return code
-
-
-def _line_in(error: BaseException, path: Path) -> int:
-    """The last line of path that the error came through."""
-    line, frame = 0, error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(path):
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return line

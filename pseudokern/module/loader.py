@@ -5,6 +5,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from pseudokern.drivers.place_of_error import line_of
 from pseudokern.kernel.stack import USERS_MODULES
 from pseudokern.module.core import BUGS
 from pseudokern.module.module import Module
@@ -65,13 +66,3 @@ def load_class(path: Path) -> type[Module]:
 def forget(name: str) -> None:
     """The code of a module that is not loaded any more."""
     sys.modules.pop(USERS_MODULES + name, None)
-
-
-def line_of(error: BaseException, path: Path) -> int:
-    """The last line of path that the error came through."""
-    line, frame = getattr(error, "lineno", None) or 0, error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(path):
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return int(line)
